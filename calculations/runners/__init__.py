@@ -1,0 +1,1 @@
+"""Programs that run on the compute side, where AiiDA is not installed."""

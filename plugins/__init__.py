@@ -1,0 +1,3 @@
+"""Crystal structure search by active learning with AiiDA."""
+
+__version__ = '0.1.0'

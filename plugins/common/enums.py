@@ -1,0 +1,53 @@
+"""Choices that are stored or typed by users."""
+
+from enum import Enum
+
+
+class Choice(str, Enum):
+    """A choice whose value is what is stored in the database and typed by users."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class LabelStatus(Choice):
+    """What became of a frame that was to be labelled."""
+
+    OK = 'ok'
+    UNCONVERGED = 'unconverged'
+    FAILED = 'failed'
+    REJECTED = 'rejected'
+
+
+class LabelTask(Choice):
+    """What the reference method does with a frame."""
+
+    SINGLE_POINT = 'single_point'
+    RELAX = 'relax'
+
+
+class RelaxStatus(Choice):
+    """Why the relaxation of a frame ended."""
+
+    CONVERGED = 'converged'
+    UNCERTAIN = 'uncertain'
+    NO_PROGRESS = 'no_progress'
+    MAX_STEPS = 'max_steps'
+    UNPHYSICAL = 'unphysical'
+
+
+class Backend(Choice):
+    """Program that evaluates a potential."""
+
+    TENSORFLOW = 'tensorflow'
+    PYTORCH = 'pytorch'
+    ASE = 'ase'
+
+
+class StopReason(Choice):
+    """Why a search ended."""
+
+    CONVERGED = 'converged'
+    MAX_LABELS = 'max_labels'
+    MAX_CYCLES = 'max_cycles'
+    MAX_CORE_HOURS = 'max_core_hours'

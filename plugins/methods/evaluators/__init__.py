@@ -1,0 +1,1 @@
+"""Energies, forces and stress of many structures from an ensemble of potentials."""

@@ -1,0 +1,1 @@
+"""Labelling: energies, forces and stress of given structures from a reference method."""

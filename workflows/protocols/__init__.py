@@ -1,0 +1,62 @@
+"""Named sets of input values: YAML files that hold the defaults once and, for each protocol, only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+
+class ProtocolError(ValueError):
+    """An unknown protocol or an override of something that the protocol does not have."""
+
+
+def load_protocol(name: str, protocol: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the values of a protocol.
+
+    A file has the keys ``default_inputs``, ``default_protocol`` and ``protocols``; each of the latter has a ``description``
+    and otherwise only differences. Keys listed under ``free`` may be overridden by mappings of any content.
+
+    :param name: of the file in this folder, without its ending.
+    :param protocol: ``None`` for the default one.
+    :param overrides: merged over the protocol, nested mappings key by key.
+    :raises ProtocolError: if the protocol is unknown or an override is misspelt.
+    """
+    content = yaml.safe_load(files(__name__).joinpath(f'{name}.yaml').read_text())
+    chosen = protocol or content['default_protocol']
+    if chosen not in content['protocols']:
+        raise ProtocolError(f'`{chosen}` is no protocol of `{name}`; choose one of: {", ".join(content["protocols"])}')
+    difference = {key: value for key, value in content['protocols'][chosen].items() if key != 'description'}
+    free = tuple(content.get('free', ()))
+    values = merge(content['default_inputs'], difference, where=f'protocol `{chosen}` of `{name}`', free=free)
+    return merge(values, overrides or {}, where=f'overrides of `{name}`', free=free)
+
+
+def protocol_descriptions(name: str) -> dict[str, str]:
+    """Return the one-sentence description of each protocol of a file."""
+    content = yaml.safe_load(files(__name__).joinpath(f'{name}.yaml').read_text())
+    return {key: value['description'] for key, value in content['protocols'].items()}
+
+
+def merge(
+    base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str, free: tuple[str, ...] = (), path: str = ''
+) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, nested mappings key by key.
+
+    :param free: paths (``a.b``) of mappings that may gain new keys.
+    :raises ProtocolError: if ``changes`` has a key that ``base`` lacks.
+    """
+    result = deepcopy(dict(base))
+    for key, value in changes.items():
+        here = f'{path}{key}'
+        is_free = any(f'{path}'.startswith(f'{item}.') for item in free)
+        if key not in base and not is_free:
+            raise ProtocolError(f'{where}: `{here}` is unknown; known here: {", ".join(sorted(map(str, base)))}')
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            result[key] = merge(base[key], value, where=where, free=free, path=f'{here}.')
+        else:
+            result[key] = deepcopy(value)
+    return result
