@@ -1,0 +1,84 @@
+"""What evaluates energies, forces and stresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_prospect.common.frames import Frames
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Energies, forces and stresses of a set of frames by one potential; NaN where a frame could not be evaluated.
+
+    :param energy: (n_frames,), eV.
+    :param forces: (n_atoms, 3), eV/Å.
+    :param stress: (n_frames, 3, 3), eV/Å³, positive under tension; NaN throughout if the potential has no stress.
+    :param errors: why a frame could not be evaluated, by its index.
+    """
+
+    energy: FloatArray
+    forces: FloatArray
+    stress: FloatArray
+    errors: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def unknown(cls, frames: Frames) -> Evaluation:
+        """Return one to be filled in: everything is NaN."""
+        size, n_atoms = len(frames), len(frames.numbers)
+        return cls(np.full(size, np.nan), np.full((n_atoms, 3), np.nan), np.full((size, 3, 3), np.nan))
+
+
+class Evaluator(Protocol):
+    """A potential."""
+
+    def evaluate(self, frames: Frames) -> Evaluation:
+        """Evaluate frames of any sizes and compositions; what fails is reported, not raised."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Frames of one composition.
+
+    :param frames: (m,), indices of the frames.
+    :param atoms: (m, n), for each frame the indices of its atoms, ordered by atomic number.
+    :param numbers: (n,), the ordered atomic numbers, common to the frames.
+    """
+
+    frames: IntArray
+    atoms: IntArray
+    numbers: IntArray
+
+
+class Grouping:
+    """Sorts frames into groups of equal composition; remembers the last answer, which a relaxation asks for again."""
+
+    def __init__(self) -> None:
+        self._key: tuple[bytes, bytes] | None = None
+        self._groups: list[Group] = []
+
+    def __call__(self, frames: Frames) -> list[Group]:
+        """Return the groups, in the order of their first frames."""
+        key = (frames.numbers.tobytes(), frames.offsets.tobytes())
+        if key != self._key:
+            self._groups = list(_group(frames))
+            self._key = key
+        return self._groups
+
+
+def _group(frames: Frames) -> Iterator[Group]:
+    order = np.lexsort((np.arange(len(frames.numbers)), frames.numbers, frames.frame_of_atom))
+    members: dict[bytes, list[int]] = {}
+    for index, (start, stop) in enumerate(zip(frames.offsets[:-1], frames.offsets[1:], strict=True)):
+        members.setdefault(frames.numbers[order[start:stop]].tobytes(), []).append(index)
+    for indices in members.values():
+        atoms = np.array([order[frames.offsets[i] : frames.offsets[i + 1]] for i in indices])
+        yield Group(np.array(indices), atoms, frames.numbers[atoms[0]])

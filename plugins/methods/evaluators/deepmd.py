@@ -1,0 +1,79 @@
+"""Evaluation by DeePMD-kit, many frames in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.common.units import stress_from_virial
+from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping
+
+# Throughput of a frozen model has levelled off here, and an uncompressed descriptor still fits into one GB.
+ATOMS_PER_CALL = 1024
+
+
+class DeepmdEvaluator:
+    """A frozen model of DeePMD-kit; which of its backends runs follows from the ending of the file.
+
+    :param path: of the model, ``.pb`` for TensorFlow, ``.pth`` for PyTorch.
+    :param type_map: elements that the model is expected to have, in its order; ``None`` to accept any.
+    :param atoms_per_call: evaluated at once, fewer where memory does not suffice; the environment variable
+        ``DP_INFER_BATCH_SIZE`` takes precedence.
+    :raises FileNotFoundError: if there is no such file.
+    :raises ValueError: if the model has another type map.
+    """
+
+    def __init__(
+        self, path: Path | str, *, type_map: Sequence[str] | None = None, atoms_per_call: int = ATOMS_PER_CALL
+    ) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'no model file `{path}`')
+        self._model: Any = _load(str(path), atoms_per_call)
+        self.type_map: list[str] = list(self._model.get_type_map())
+        if type_map is not None and list(type_map) != self.type_map:
+            raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(type_map)}')
+        self._types = np.full(len(chemical_symbols), -1)
+        self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
+        self._grouping = Grouping()
+
+    def evaluate(self, frames: Frames) -> Evaluation:
+        """Evaluate frames; those with elements foreign to the model fail."""
+        result = Evaluation.unknown(frames)
+        for group in self._grouping(frames):
+            types = self._types[group.numbers]
+            if np.any(types < 0):
+                foreign = {chemical_symbols[number] for number in group.numbers[types < 0]}
+                message = f'the model knows {", ".join(self.type_map)}, not {", ".join(sorted(foreign))}'
+                result.errors.update(dict.fromkeys(group.frames.tolist(), message))
+            else:
+                self._evaluate_group(frames, group, types, result)
+        return result
+
+    def _evaluate_group(self, frames: Frames, group: Group, types: np.ndarray, result: Evaluation) -> None:
+        cells = frames.cells[group.frames]
+        coordinates = frames.positions[group.atoms]
+        energy, forces, virial = self._model.eval(
+            coordinates.reshape(len(cells), -1), cells.reshape(len(cells), 9), types.tolist()
+        )
+        virial = virial.reshape(-1, 3, 3)
+        virial = (virial + virial.transpose(0, 2, 1)) / 2
+        result.energy[group.frames] = energy[:, 0]
+        result.forces[group.atoms] = forces
+        result.stress[group.frames] = stress_from_virial(virial, np.abs(np.linalg.det(cells)))
+        finite = np.isfinite(energy[:, 0]) & np.isfinite(forces).all(axis=(1, 2)) & np.isfinite(virial).all(axis=(1, 2))
+        result.errors.update(dict.fromkeys(group.frames[~finite].tolist(), 'the model gives no finite numbers'))
+
+
+def _load(path: str, atoms_per_call: int) -> Any:
+    # One thread per model unless the user says otherwise: on a shared node more threads are slower by a factor.
+    for variable in ('OMP_NUM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS'):
+        os.environ.setdefault(variable, '1')
+    from deepmd.infer import DeepPot
+
+    return DeepPot(path, auto_batch_size=atoms_per_call)

@@ -1,0 +1,67 @@
+"""From the description of potentials that travels with a job to an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from aiida_prospect.common.enums import Backend
+from aiida_prospect.methods.evaluators.ase import AseEvaluator
+from aiida_prospect.methods.evaluators.base import Evaluator
+from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
+from aiida_prospect.methods.evaluators.ensemble import Ensemble
+
+CALCULATOR_GROUP = 'aiida_prospect.calculators'
+# Where the package travels with the job instead of being installed, there are no entry points.
+BUILT_IN_CALCULATORS = {'lammps': 'aiida_prospect.methods.lammps_potentials:calculator'}
+
+
+def load_ensemble(specifications: Sequence[Mapping[str, Any]], folder: Path) -> Ensemble:
+    """Load all members.
+
+    :param specifications: as for :func:`load_evaluator`.
+    :param folder: that holds the model files.
+    :raises ValueError: if there is no member or one is not understood.
+    """
+    return Ensemble([load_evaluator(specification, folder) for specification in specifications])
+
+
+def load_evaluator(specification: Mapping[str, Any], folder: Path) -> Evaluator:
+    """Load a potential.
+
+    :param specification: ``backend`` (:class:`~aiida_prospect.common.enums.Backend`); for DeePMD-kit ``file`` and
+        ``type_map``, for ASE ``calculator`` and ``arguments`` (keywords).
+    :raises ValueError: if the backend is unknown or a calculator cannot be found.
+    :raises FileNotFoundError: if the model file is missing.
+    """
+    if Backend(specification['backend']) is Backend.ASE:
+        factory = find_calculator(specification['calculator'])
+        return AseEvaluator(partial(factory, **(specification.get('arguments') or {})))
+    return DeepmdEvaluator(folder / specification['file'], type_map=specification.get('type_map'))
+
+
+def find_calculator(name: str) -> Callable[..., Any]:
+    """Return what makes an ASE calculator.
+
+    :param name: an entry point of the group ``aiida_prospect.calculators``, or a dotted path:
+        ``package.module:factory`` or ``package.module.factory``.
+    :raises ValueError: if there is no such thing.
+    """
+    for entry_point in entry_points(group=CALCULATOR_GROUP, name=name):
+        return entry_point.load()
+    path = BUILT_IN_CALCULATORS.get(name, name)
+    module, _, attribute = path.partition(':') if ':' in path else path.rpartition('.')
+    if not module or not attribute:
+        known = sorted({entry.name for entry in entry_points(group=CALCULATOR_GROUP)} | set(BUILT_IN_CALCULATORS))
+        raise ValueError(f'no calculator `{name}`: give one of {", ".join(known)} or a dotted path `module:factory`')
+    try:
+        factory = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as exception:
+        raise ValueError(f'the calculator `{name}` cannot be loaded: {exception}') from exception
+    if not callable(factory):
+        raise ValueError(f'`{name}` is a {type(factory).__name__}, not something that makes a calculator')
+    return factory
