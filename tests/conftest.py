@@ -6,10 +6,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aiida.manage.manager import Manager
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
@@ -22,15 +24,24 @@ pytest_plugins = ['aiida.tools.pytest_fixtures']
 THREADS = dict.fromkeys(('OMP_NUM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS'), '1')
 ONE_THREAD = '\n'.join(f'export {name}={value}' for name, value in THREADS.items())
 AS_ROOT = 'export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1'
+POLL_INTERVAL = 0.2
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
 
 os.environ.update(THREADS)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def pauses_between_polls():
+    """Let a foreground run ask now and then, not without pause as in a test profile, whether its children are done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Manager, 'create_runner', partialmethod(Manager.create_runner, poll_interval=POLL_INTERVAL))
+        yield
+
+
 @pytest.fixture
 def aiida_localhost(aiida_computer):
     """Return this machine as a computer, without the login shell and the waiting times that a cluster needs."""
-    computer = aiida_computer(label='localhost')
+    computer = aiida_computer(label='localhost', minimum_job_poll_interval=POLL_INTERVAL)
     # The environment may hold an MPI of its own, whose `mpirun` starts pw.x as so many copies of one process.
     computer.set_mpirun_command(['/usr/bin/mpirun.openmpi', '-np', '{tot_num_mpiprocs}'])
     if not computer.is_configured:
