@@ -174,28 +174,34 @@ class PotentialData(Data):
             'arguments': self.base.attributes.get('arguments'),
         }
 
-    def write_model(self, path: Path | str) -> None:
-        """Write the model for evaluation to a file.
+    def write_model(self, target: Path | str | BinaryIO) -> None:
+        """Write the model for evaluation.
 
+        :param target: path or handle of a file.
         :raises ValueError: if there is none.
         """
         if self.filename is None:
             raise ValueError('a calculator of ASE has no model file')
-        self._write(self.filename, path)
+        self._write(self.filename, target)
 
-    def write_initial(self, path: Path | str) -> None:
-        """Write the model that a training can start from to a file: the one for evaluation if there is no other.
+    def write_initial(self, target: Path | str | BinaryIO) -> None:
+        """Write the model that a training can start from: the one for evaluation if there is no other.
 
+        :param target: path or handle of a file.
         :raises ValueError: if there is none.
         """
         if self.has_initial:
-            self._write(INITIAL, path)
+            self._write(INITIAL, target)
         else:
-            self.write_model(path)
+            self.write_model(target)
 
-    def _write(self, name: str, path: Path | str) -> None:
-        with self.base.repository.open(name, 'rb') as source, open(path, 'wb') as target:
-            shutil.copyfileobj(source, target)
+    def _write(self, name: str, target: Path | str | BinaryIO) -> None:
+        with self.base.repository.open(name, 'rb') as source:
+            if isinstance(target, Path | str):
+                with open(target, 'wb') as handle:
+                    shutil.copyfileobj(source, handle)
+            else:
+                shutil.copyfileobj(source, target)
 
     def _validate(self) -> bool:
         """Check attributes and files.
