@@ -23,7 +23,11 @@ pytest_plugins = ['aiida.tools.pytest_fixtures']
 
 THREADS = dict.fromkeys(('OMP_NUM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS'), '1')
 ONE_THREAD = '\n'.join(f'export {name}={value}' for name, value in THREADS.items())
-AS_ROOT = 'export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1'
+# By itself each `mpirun` of Open MPI ties its processes to the first cores, although another one is there already.
+OPEN_MPI = (
+    'export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1\n'
+    'export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1'
+)
 POLL_INTERVAL = 0.2
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
 
@@ -78,7 +82,7 @@ def pw_code(aiida_code_installed):
         label='pw',
         filepath_executable=executable,
         default_calc_job_plugin='quantumespresso.pw',
-        prepend_text=f'{ONE_THREAD}\n{AS_ROOT}',
+        prepend_text=f'{ONE_THREAD}\n{OPEN_MPI}',
     )
 
 
