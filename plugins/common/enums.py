@@ -34,6 +34,7 @@ class RelaxStatus(Choice):
     NO_PROGRESS = 'no_progress'
     MAX_STEPS = 'max_steps'
     UNPHYSICAL = 'unphysical'
+    UNFINISHED = 'unfinished'
 
 
 class Backend(Choice):
