@@ -26,7 +26,8 @@ class Potential:
     """What LAMMPS must be told to use a potential.
 
     :param elements: symbols that it knows.
-    :param commands: ``{folder}`` stands for that of the potential files, ``{elements}`` for the symbols of the atom types.
+    :param commands: ``{folder}`` stands for that of the potential files, ``{elements}`` for the symbols of the
+        atom types.
     """
 
     elements: tuple[str, ...]
@@ -42,8 +43,8 @@ def _snap(name: str, *elements: str) -> Potential:
     return Potential(elements, ('pair_style snap', f'pair_coeff * * {coefficients} {{elements}}'))
 
 
-# Left out are the quadratic SNAPs and Ge_Zuo_JPCA2020 (random crystals fall below the ground state), COMB3 (the file has no
-# Al) and Streitz and Mintmire's Al–O (forces 5 % and stress 15 % off the derivative of its energy).
+# Left out are the quadratic SNAPs and Ge_Zuo_JPCA2020 (random crystals fall below the ground state), COMB3 (the file has
+# no Al) and Streitz and Mintmire's Al–O (forces 5 % and stress 15 % off the derivative of its energy).
 POTENTIALS = {
     'Si_Zuo_JPCA2020': _snap('Si_Zuo_JPCA2020', 'Si'),
     'Li_Zuo_JPCA2020': _snap('Li_Zuo_JPCA2020', 'Li'),
@@ -138,7 +139,8 @@ class LammpsCalculator(Calculator):
             self._lammps.command('set group all x 0.0 y 0.0 z 0.0')
             x, y, z, xy, xz, yz = (repr(value) for value in box)
             self._lammps.command(
-                f'change_box all x final 0 {x} y final 0 {y} z final 0 {z} xy final {xy} xz final {xz} yz final {yz} units box'
+                f'change_box all x final 0 {x} y final 0 {y} z final 0 {z} '
+                f'xy final {xy} xz final {xz} yz final {yz} units box'
             )
         self._lammps.scatter_atoms('x', 1, 3, (ctypes.c_double * positions.size)(*positions.ravel()))
 

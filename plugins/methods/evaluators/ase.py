@@ -22,12 +22,14 @@ class AseEvaluator:
     """A calculator of ASE, one live instance per composition.
 
     :param factory: makes a new calculator; the calculator must raise one of ``CALCULATOR_ERRORS`` where it fails.
+        It is called at once, so that what is wrong with its arguments is not taken for a failure of every frame.
     """
 
     def __init__(self, factory: Callable[[], Calculator]) -> None:
         self._factory = factory
         self._grouping = Grouping()
         self._calculators: OrderedDict[bytes, Calculator] = OrderedDict()
+        self._unused: Calculator | None = factory()
 
     def evaluate(self, frames: Frames) -> Evaluation:
         """Evaluate frames one after the other, those of a composition in a row."""
@@ -45,7 +47,8 @@ class AseEvaluator:
     def _calculator(self, group: Group) -> Calculator:
         key = group.numbers.tobytes()
         if key not in self._calculators:
-            self._calculators[key] = self._factory()
+            self._calculators[key] = self._unused or self._factory()
+            self._unused = None
         self._calculators.move_to_end(key)
         if len(self._calculators) > CALCULATORS_KEPT:
             self._calculators.popitem(last=False)

@@ -1,0 +1,32 @@
+"""The potentials of an ensemble in the folder of a job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiida.common.folders import Folder
+
+from aiida_prospect.calculations.runners.evaluate import ENSEMBLE
+from aiida_prospect.data.potential import PotentialData
+
+
+def write_ensemble(folder: Folder, potentials: Mapping[str, PotentialData]) -> list[str]:
+    """Write the model files and what :func:`~aiida_prospect.methods.evaluators.loading.load_ensemble` needs to know.
+
+    The order of the members is that of their keys, so that equal inputs make equal jobs.
+
+    :return: names of the model files, which need not be stored a second time with the job.
+    """
+    specifications, filenames = [], []
+    for number, key in enumerate(sorted(potentials)):
+        potential = potentials[key]
+        filename = f'model_{number:02d}{potential.suffix}' if potential.filename else None
+        specifications.append(potential.spec(filename))
+        if filename:
+            potential.write_model(Path(folder.abspath) / filename)
+            filenames.append(filename)
+    with folder.open(ENSEMBLE, 'w', encoding='utf8') as handle:
+        json.dump(specifications, handle, indent=2)
+    return filenames
