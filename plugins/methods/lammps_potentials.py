@@ -43,8 +43,8 @@ def _snap(name: str, *elements: str) -> Potential:
     return Potential(elements, ('pair_style snap', f'pair_coeff * * {coefficients} {{elements}}'))
 
 
-# Left out are the quadratic SNAPs and Ge_Zuo_JPCA2020 (random crystals fall below the ground state), COMB3 (the file has
-# no Al) and Streitz and Mintmire's Al–O (forces 5 % and stress 15 % off the derivative of its energy).
+# Left out: the quadratic SNAPs and Ge_Zuo_JPCA2020 (random crystals fall below the ground state), COMB3 (its file has
+# no Al), and Streitz and Mintmire (forces of Al–O 5 % and stress 15 % off the derivative of its energy).
 POTENTIALS = {
     'Si_Zuo_JPCA2020': _snap('Si_Zuo_JPCA2020', 'Si'),
     'Li_Zuo_JPCA2020': _snap('Li_Zuo_JPCA2020', 'Li'),
