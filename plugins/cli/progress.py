@@ -1,0 +1,129 @@
+"""What a search in the foreground is doing, live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessBuilder
+from aiida.manage import get_manager
+
+INTERVAL = 1.0
+STAGES = {
+    'select': 'choosing candidates',
+    'label': 'labelling',
+    'train': 'training the ensemble',
+    'explore': 'relaxing the pool',
+    'cluster': 'clustering',
+    'assess': 'assessing',
+    'rank': 'ranking the minima',
+}
+CALLS = (LinkType.CALL_WORK, LinkType.CALL_CALC)
+
+
+def run(builder: ProcessBuilder) -> orm.WorkChainNode:
+    """Run a search in this process and write what it is doing to the standard error stream.
+
+    :return: the node of the search, however it ended. An interrupt kills the search; what it computed stays.
+    """
+    runner = get_manager().get_runner()
+    process = runner.instantiate_process(builder)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def kill(*_: Any) -> None:
+        if not process.is_killing:
+            process.kill(msg_text='interrupted by the user')
+
+    for number in handlers:
+        signal.signal(number, kill)
+    watcher = runner.loop.create_task(_watch(process.node))
+    try:
+        process.execute()
+    finally:
+        watcher.cancel()
+        Line().clear()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return process.node
+
+
+class Line:
+    """One line of a terminal that is written again and again; elsewhere a new line whenever the stage changes."""
+
+    def __init__(self) -> None:
+        self.last = ''
+
+    def write(self, key: str, text: str) -> None:
+        """Show a text; ``key`` says which texts are the same line in a log file."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f'\r\033[K{text[:150]}')
+        elif key != self.last:
+            sys.stderr.write(f'{text}\n')
+        self.last = key
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        if sys.stderr.isatty():
+            sys.stderr.write('\r\033[K')
+            sys.stderr.flush()
+
+
+async def _watch(node: orm.WorkChainNode) -> None:
+    line, start = Line(), time.monotonic()
+    while not node.is_terminated:
+        key, text = describe(node)
+        elapsed = int(time.monotonic() - start)
+        line.write(key, f'[{elapsed // 60:02d}:{elapsed % 60:02d}] {text}')
+        await asyncio.sleep(INTERVAL)
+
+
+def describe(node: orm.WorkChainNode) -> tuple[str, str]:
+    """Say in one line what a search is doing now.
+
+    :return: a key that changes when the stage does, and the line.
+    """
+    label = _current_stage(node)
+    if label is None:
+        return 'start', 'starting'
+    cycle, _, stage = label.rpartition('_')
+    where = f'cycle {int(cycle.removeprefix("cycle_"))}' if cycle.startswith('cycle_') else cycle.replace('_', ' ')
+    parts = [part for part in (where, STAGES.get(stage, stage), jobs(node)) if part]
+    return label, ' | '.join(parts)
+
+
+def _current_stage(node: orm.WorkChainNode) -> str | None:
+    links = node.base.links.get_outgoing(link_type=CALLS).all()
+    return max(links, key=lambda link: link.node.pk).link_label if links else None
+
+
+def jobs(node: orm.WorkChainNode) -> str:
+    """Count the jobs of the current stage, by what they are doing, with the progress that they tell of themselves."""
+    children = [link.node for link in node.base.links.get_outgoing(link_type=CALLS).all()]
+    running = [child for child in children if isinstance(child, orm.WorkChainNode) and not child.is_terminated]
+    calculations = [job for child in running for job in child.called_descendants if isinstance(job, orm.CalcJobNode)]
+    if not calculations:
+        return ''
+    done = sum(job.is_terminated for job in calculations)
+    texts = [f'{done} of {len(calculations)} jobs done']
+    texts += [text for job in calculations if not job.is_terminated and (text := _own_progress(job))]
+    return ', '.join(texts)
+
+
+def _own_progress(job: orm.CalcJobNode) -> str:
+    """Read the file in which our own jobs on this machine tell how far they are."""
+    folder = job.get_remote_workdir()
+    if folder is None or job.computer is None or job.computer.transport_type != 'core.local':
+        return ''
+    try:
+        told = json.loads((Path(folder) / 'progress.json').read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ''
+    return ' '.join(f'{key} {value}' for key, value in told.items() if isinstance(value, int | str))

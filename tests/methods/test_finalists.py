@@ -1,0 +1,51 @@
+"""Tests for the choice of the structures to relax at the end."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.finalists import choose_finalists
+
+LIMITS = {'n_minima': 5, 'energy_window': 0.65, 'tolerance': 0.1}
+
+
+@pytest.fixture
+def pool():
+    atoms = [bulk('Si', 'diamond', a=5.4 + 0.1 * index) for index in range(4)]
+    return Frames.from_atoms(atoms, energy=[-8.0, -7.9, -7.8, -6.0], origin=['p0', 'p1', 'p2', 'p3'])
+
+
+@pytest.fixture
+def labelled():
+    atoms = [bulk('Si', 'fcc', a=4.0 + 0.1 * index) for index in range(3)]
+    return Frames.from_atoms(
+        atoms, energy=[-3.5, -4.5, -9.0], status=['ok', 'ok', 'unconverged'], origin=['a', 'b', 'c']
+    )
+
+
+def test_a_label_outweighs_the_ensemble(pool, labelled):
+    """The ensemble's favourite was labelled, at 0.5 eV/atom more than the ensemble thought, and falls behind."""
+    chosen = choose_finalists(
+        pool, np.arange(4.0)[:, None], [0, 1, 2, 3], labelled, np.array([[0.0], [50.0], [60.0]]), **LIMITS
+    )
+    assert list(chosen.origin) == ['b', 'p1', 'p2']
+    assert list(chosen.source) == [-1, 1, 2]
+
+
+def test_what_is_labelled_and_in_the_pool_comes_once(pool, labelled):
+    chosen = choose_finalists(
+        pool, np.arange(4.0)[:, None], [0, 1, 2], labelled, np.array([[70.0], [1.05], [60.0]]), **LIMITS
+    )
+    assert list(chosen.origin) == ['p1', 'p0', 'p2']
+    assert chosen.reason[0].startswith('label of its twin: -4.5')
+
+
+def test_a_failed_label_is_never_chosen(pool, labelled):
+    chosen = choose_finalists(pool, np.arange(4.0)[:, None], [], labelled, np.zeros((3, 1)), **LIMITS)
+    assert 'c' not in chosen.origin
+
+
+def test_a_short_list_is_a_short_list(pool):
+    chosen = choose_finalists(pool, np.arange(4.0)[:, None], [1], Frames.empty(), np.empty((0, 1)), **LIMITS)
+    assert list(chosen.origin) == ['p1']

@@ -1,0 +1,345 @@
+"""The search: from a composition to its lowest crystal structures, with as few labels as possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
+from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
+
+from aiida_prospect.workflows import search_inputs
+from aiida_prospect.workflows.explore import ExploreWorkChain
+from aiida_prospect.workflows.train.ensemble import TrainEnsembleWorkChain
+
+DatasetData = DataFactory('prospect.dataset')
+PotentialData = DataFactory('prospect.potential')
+
+generate_pool = CalculationFactory('prospect.generate_pool')
+refill_pool = CalculationFactory('prospect.refill_pool')
+cluster_pool = CalculationFactory('prospect.cluster_pool')
+select_candidates = CalculationFactory('prospect.select_candidates')
+select_finalists = CalculationFactory('prospect.select_finalists')
+assess_convergence = CalculationFactory('prospect.assess_convergence')
+decide_stop = CalculationFactory('prospect.decide_stop')
+rank_minima = CalculationFactory('prospect.rank_minima')
+extract_structure = CalculationFactory('prospect.extract_structure')
+
+
+class SearchWorkChain(WorkChain):
+    """Find the stable and low-lying metastable crystal structures of a composition.
+
+    Each cycle chooses candidates from the pool, has them labelled, trains an ensemble of force fields on all labels and
+    relaxes the pool with it, until the lowest clusters of relaxed structures are stable and confirmed by labels or the budget
+    is spent. Then the lowest ones are relaxed with the reference method and ranked.
+
+    What a cycle gives is attached as it arises (``cycle_03.labels``, ``.potentials``, ``.pool``, ``.clusters``,
+    ``.assessment``), so that nothing is lost by a later failure: see :meth:`get_builder_restart`.
+    """
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define the process."""
+        super().define(spec)
+        spec.input_namespace('pool')
+        spec.input('pool.parameters', valid_type=orm.Dict, help='Parameters of `generate_pool`.')
+        spec.input_namespace(
+            'pool.structures',
+            valid_type=(orm.StructureData, DatasetData),
+            dynamic=True,
+            required=False,
+            help='Structures that are added to the pool.',
+        )
+        spec.input('label_workflow', valid_type=orm.Str, help='Entry point of the work chain that labels.')
+        spec.input_namespace('label', dynamic=True, help='Its inputs, without candidates and task.')
+        spec.expose_inputs(
+            TrainEnsembleWorkChain, namespace='train', exclude=('training', 'initial', 'seed', 'metadata')
+        )
+        spec.expose_inputs(ExploreWorkChain, namespace='explore', exclude=('pool', 'potentials', 'metadata'))
+        spec.input(
+            'parameters', valid_type=orm.Dict, help='How clusters are made, candidates chosen and the end found.'
+        )
+        spec.input('budget', valid_type=orm.Dict, help='`max_labels`, `max_cycles`, `max_core_hours`; null: no limit.')
+        spec.input('seed', valid_type=orm.Int, default=lambda: orm.Int(1), help='Of everything that is random.')
+        spec.input_namespace(
+            'references',
+            valid_type=orm.StructureData,
+            dynamic=True,
+            required=False,
+            help='Known structures to compare.',
+        )
+        spec.input_namespace('restart', required=False, help='Where an earlier search is taken up.')
+        spec.input('restart.cycle', valid_type=orm.Int, required=False, help='The first cycle to run.')
+        spec.input('restart.pool', valid_type=DatasetData, required=False)
+        spec.input_namespace('restart.labels', valid_type=DatasetData, dynamic=True, required=False)
+        spec.input_namespace('restart.potentials', valid_type=PotentialData, dynamic=True, required=False)
+        spec.inputs.validator = search_inputs.validate
+
+        spec.outline(
+            cls.setup,
+            if_(cls.should_make_pool)(cls.make_pool),
+            while_(cls.should_run_cycle)(
+                if_(cls.should_select)(cls.select),
+                if_(cls.should_label)(cls.run_label, cls.inspect_label),
+                if_(cls.should_train)(cls.run_train, cls.inspect_train),
+                cls.run_explore,
+                cls.inspect_explore,
+                cls.assess,
+            ),
+            cls.run_final,
+            cls.inspect_final,
+            cls.results,
+        )
+
+        spec.outputs.dynamic = True
+        spec.output('minima', valid_type=DatasetData, required=False, help='Distinct minima, the lowest first.')
+        spec.output('ranking', valid_type=orm.Dict, required=False, help='The same in numbers and words.')
+        spec.output('stop', valid_type=orm.Dict, required=False, help='Why the search ended, with its numbers.')
+        spec.output('pool_report', valid_type=orm.Dict, required=False, help='What the pool is made of.')
+        spec.output_namespace('structures', valid_type=orm.StructureData, dynamic=True, required=False)
+
+        spec.exit_code(401, 'ERROR_LABEL_FAILED', message='cycle {cycle}: {count} usable labels; {detail}')
+        spec.exit_code(402, 'ERROR_TRAIN_FAILED', message='cycle {cycle}: the training failed: {detail}')
+        spec.exit_code(
+            403, 'ERROR_EXPLORE_FAILED', message='cycle {cycle}: the relaxation of the pool failed: {detail}'
+        )
+        spec.exit_code(404, 'ERROR_FINAL_RELAXATION_FAILED', message='no minimum could be relaxed: {detail}')
+        spec.exit_code(405, 'ERROR_POOL_FAILED', message='no pool could be made: {detail}')
+        spec.exit_code(501, 'ERROR_BUDGET_SPENT', message='{sentence}; the best minima so far are attached')
+
+    get_builder_from_protocol = classmethod(search_inputs.get_builder_from_protocol)
+    get_builder_restart = classmethod(search_inputs.get_builder_restart)
+
+    def setup(self) -> None:
+        """Take up an earlier search, or start at the beginning."""
+        restart = self.inputs.get('restart', {})
+        self.ctx.cycle = restart['cycle'].value if 'cycle' in restart else 0
+        self.ctx.labels = dict(restart.get('labels', {}))
+        self.ctx.potentials = dict(restart.get('potentials', {}))
+        self.ctx.pool = restart.get('pool')
+        self.ctx.candidates = None
+        self.ctx.stop = None
+        self.ctx.core_seconds = 0.0
+        if self.ctx.pool is not None:
+            self._cluster()
+
+    def should_make_pool(self) -> bool:
+        """Tell whether no pool was handed over."""
+        return self.ctx.pool is None
+
+    def make_pool(self) -> Any:
+        """Make the random crystals."""
+        parameters = self.inputs.pool.parameters
+        result, node = generate_pool.run_get_node(
+            parameters=parameters, **self.inputs.pool.get('structures', {}), metadata={'call_link_label': 'pool'}
+        )
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_POOL_FAILED.format(detail=node.exit_message)
+        self.ctx.pool = result['pool']
+        self.out('pool_report', result['report'])
+        self.report(f'pool: {len(self.ctx.pool.frames)} crystals')
+        self._cluster()
+
+    def _cluster(self) -> None:
+        parameters = orm.Dict(self.inputs.parameters['clusters'])
+        label = f'cycle_{self.ctx.cycle:02d}_cluster'
+        self.ctx.clusters = cluster_pool(self.ctx.pool, parameters, metadata={'call_link_label': label})['clusters']
+
+    @property
+    def _key(self) -> str:
+        return f'cycle_{self.ctx.cycle:02d}'
+
+    @property
+    def _n_labels(self) -> int:
+        return sum(search_inputs.count_labels(node.frames) for node in self.ctx.labels.values())
+
+    def should_run_cycle(self) -> bool:
+        """Tell whether there is no reason to stop yet."""
+        return self.ctx.stop is None
+
+    def should_select(self) -> bool:
+        """Tell whether this cycle has no labels from an earlier search."""
+        return self._key not in self.ctx.labels
+
+    def select(self) -> None:
+        """Choose what to label next."""
+        values = self.inputs.parameters['selection']
+        wanted = values['n_initial'] if self.ctx.cycle == 0 else values['n_select']
+        budget = self.inputs.budget.get_dict().get('max_labels')
+        if budget is not None:
+            wanted = min(wanted, budget - self._n_labels)
+        parameters = {
+            **{key: value for key, value in values.items() if key not in ('n_initial', 'n_select')},
+            'n_select': wanted,
+            'cycle': self.ctx.cycle,
+            'seed': self.inputs.seed.value,
+        }
+        self.ctx.candidates = select_candidates(
+            pool=self.ctx.pool,
+            clusters=self.ctx.clusters,
+            parameters=orm.Dict(parameters),
+            **self.ctx.labels,
+            metadata={'call_link_label': f'{self._key}_select'},
+        )['candidates']
+        self.out(f'{self._key}.candidates', self.ctx.candidates)
+        self.report(f'cycle {self.ctx.cycle}: {len(self.ctx.candidates.frames)} candidates chosen')
+
+    def should_label(self) -> bool:
+        """Tell whether there are candidates without labels."""
+        return self.should_select() and len(self.ctx.candidates.frames) > 0
+
+    def _label(self, candidates: Any, task: str, call_link_label: str) -> Any:
+        return self.submit(
+            WorkflowFactory(self.inputs.label_workflow.value),
+            **self.inputs.label,
+            candidates=candidates,
+            task=orm.Str(task),
+            metadata={'call_link_label': call_link_label},
+        )
+
+    def run_label(self) -> Any:
+        """Have the candidates labelled."""
+        return ToContext(label=self._label(self.ctx.candidates, 'single_point', f'{self._key}_label'))
+
+    def inspect_label(self) -> Any:
+        """Take what was labelled, also when some of it failed."""
+        node = self.ctx.label
+        if 'labels' in node.outputs:
+            self.ctx.labels[self._key] = node.outputs.labels
+            self.out(f'{self._key}.labels', node.outputs.labels)
+            self._count_cost(node)
+        usable = sum(search_inputs.count_usable(labels.frames) for labels in self.ctx.labels.values())
+        if usable < self.inputs.parameters['selection']['min_usable']:
+            detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
+            return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
+        best = min(search_inputs.lowest_energy(labels.frames) for labels in self.ctx.labels.values())
+        self.report(f'cycle {self.ctx.cycle}: {self._n_labels} labels, {usable} usable, the best at {best:.4f} eV/atom')
+
+    def should_train(self) -> bool:
+        """Tell whether there are labels that the potentials have not seen."""
+        return not self.ctx.potentials or self._key in self.ctx.labels
+
+    def run_train(self) -> Any:
+        """Train the ensemble on all labels, beginning with the ensemble of the cycle before."""
+        inputs = AttributeDict(self.exposed_inputs(TrainEnsembleWorkChain, 'train'))
+        inputs.training = dict(self.ctx.labels)
+        inputs.seed = orm.Int(1000 * self.inputs.seed.value + self.ctx.cycle)
+        if self.ctx.potentials:
+            inputs.initial = dict(self.ctx.potentials)
+        inputs.setdefault('metadata', {})['call_link_label'] = f'{self._key}_train'
+        return ToContext(train=self.submit(TrainEnsembleWorkChain, **inputs))
+
+    def inspect_train(self) -> Any:
+        """Take the ensemble."""
+        node = self.ctx.train
+        if 'potentials' not in node.outputs:
+            detail = f'{node.exit_status}: {node.exit_message}'
+            return self.exit_codes.ERROR_TRAIN_FAILED.format(cycle=self.ctx.cycle, detail=detail)
+        self.ctx.potentials = {key: node.outputs.potentials[key] for key in node.outputs.potentials}
+        for key, potential in self.ctx.potentials.items():
+            self.out(f'{self._key}.potentials.{key}', potential)
+        for name in ('acceptance', 'report'):
+            if name in node.outputs:
+                self.out(f'{self._key}.{"training_report" if name == "report" else name}', node.outputs[name])
+        self._count_cost(node)
+
+    def run_explore(self) -> Any:
+        """Relax the pool with the ensemble; crystals that became copies of others make room for new ones."""
+        if self.ctx.cycle > 0:
+            parameters = {
+                **self.inputs.pool.parameters.get_dict(),
+                **self.inputs.parameters['refill'],
+                'seed': self.inputs.seed.value,
+                'origin_prefix': f'c{self.ctx.cycle:02d}-',
+            }
+            self.ctx.pool = refill_pool(
+                pool=self.ctx.pool,
+                clusters=self.ctx.clusters,
+                parameters=orm.Dict(parameters),
+                metadata={'call_link_label': f'{self._key}_refill'},
+            )
+        inputs = AttributeDict(self.exposed_inputs(ExploreWorkChain, 'explore'))
+        inputs.pool = self.ctx.pool
+        inputs.potentials = dict(self.ctx.potentials)
+        inputs.setdefault('metadata', {})['call_link_label'] = f'{self._key}_explore'
+        return ToContext(explore=self.submit(ExploreWorkChain, **inputs))
+
+    def inspect_explore(self) -> Any:
+        """Take the relaxed pool and its clusters."""
+        node = self.ctx.explore
+        if 'pool' not in node.outputs:
+            detail = f'{node.exit_status}: {node.exit_message}'
+            return self.exit_codes.ERROR_EXPLORE_FAILED.format(cycle=self.ctx.cycle, detail=detail)
+        self.ctx.pool = node.outputs.pool
+        self.out(f'{self._key}.pool', self.ctx.pool)
+        self._count_cost(node)
+        self._cluster()
+        self.out(f'{self._key}.clusters', self.ctx.clusters)
+
+    def _count_cost(self, node: Any) -> None:
+        if 'report' in node.outputs:
+            self.ctx.core_seconds += node.outputs.report.get_dict().get('core_seconds') or 0.0
+
+    def assess(self) -> None:
+        """Judge whether the lowest clusters are stable and confirmed, or the budget is spent."""
+        assessment = assess_convergence(
+            pool=self.ctx.pool,
+            clusters=self.ctx.clusters,
+            parameters=orm.Dict({**self.inputs.parameters['convergence'], 'cycle': self.ctx.cycle}),
+            **self.ctx.labels,
+            metadata={'call_link_label': f'{self._key}_assess'},
+        )['assessment']
+        self.out(f'{self._key}.assessment', assessment)
+        self.report(f'cycle {self.ctx.cycle}: {assessment["reason"]}')
+        spent = {'labels': self._n_labels, 'cycles': self.ctx.cycle + 1, 'core_hours': self.ctx.core_seconds / 3600}
+        stop = decide_stop(
+            assessment=assessment,
+            budget=self.inputs.budget,
+            spent=orm.Dict(spent),
+            metadata={'call_link_label': f'{self._key}_decide_stop'},
+        )
+        if stop['reason'] is not None:
+            self.ctx.stop = stop
+            self.out('stop', stop)
+            self.report(stop['sentence'])
+        self.ctx.cycle += 1
+
+    def run_final(self) -> Any:
+        """Relax the lowest structures with the reference method."""
+        self.ctx.finalists = select_finalists(
+            pool=self.ctx.pool,
+            clusters=self.ctx.clusters,
+            parameters=orm.Dict({**self.inputs.parameters['clusters'], **self.inputs.parameters['final']}),
+            **self.ctx.labels,
+            metadata={'call_link_label': 'final_select'},
+        )
+        self.report(f'relaxing the {len(self.ctx.finalists.frames)} lowest structures with the reference method')
+        return ToContext(final=self._label(self.ctx.finalists, 'relax', 'final_label'))
+
+    def inspect_final(self) -> Any:
+        """Take what was relaxed."""
+        node = self.ctx.final
+        usable = search_inputs.count_usable(node.outputs.labels.frames) if 'labels' in node.outputs else 0
+        if not usable:
+            detail = f'{node.exit_status}: {node.exit_message}'
+            return self.exit_codes.ERROR_FINAL_RELAXATION_FAILED.format(detail=detail)
+        self._count_cost(node)
+
+    def results(self) -> Any:
+        """Attach the ranked minima."""
+        ranked = rank_minima(
+            relaxed=self.ctx.final.outputs.labels,
+            parameters=orm.Dict(self.inputs.parameters['ranking']),
+            **self.inputs.get('references', {}),
+            metadata={'call_link_label': 'final_rank'},
+        )
+        self.out('minima', ranked['minima'])
+        self.out('ranking', ranked['report'])
+        for index in range(len(ranked['minima'].frames)):
+            structure = extract_structure(
+                ranked['minima'], orm.Int(index), metadata={'call_link_label': f'final_extract_{index:02d}'}
+            )
+            self.out(f'structures.minimum_{index:02d}', structure)
+        if self.ctx.stop['reason'] != 'converged':
+            return self.exit_codes.ERROR_BUDGET_SPENT.format(sentence=self.ctx.stop['sentence'])

@@ -1,0 +1,181 @@
+"""How the inputs of a search are made from a protocol, and checked before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida import orm
+from aiida.common import exceptions
+from aiida.common.links import LinkType
+from aiida.engine import ProcessBuilder
+from aiida.plugins import WorkflowFactory
+from aiida.plugins.entry_point import get_entry_point_names
+from ase import Atoms
+
+from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods.budget import validate_budget
+from aiida_prospect.methods.pool.composition import check_composition
+from aiida_prospect.methods.selection.base import load_strategy
+from aiida_prospect.workflows.protocols import ProtocolError, load_protocol
+
+if TYPE_CHECKING:
+    from aiida_prospect.workflows.search import SearchWorkChain
+
+LABEL_PREFIX = 'prospect.label.'
+SECTIONS = ('search', 'pool', 'selection', 'label', 'train', 'explore')
+
+
+def label_names() -> list[str]:
+    """Return the names of all installed labelling work chains, as the command line calls them."""
+    names = get_entry_point_names('aiida.workflows')
+    return sorted(name.removeprefix(LABEL_PREFIX) for name in names if name.startswith(LABEL_PREFIX))
+
+
+def count_usable(labels: Frames) -> int:
+    """Return how many frames have a label."""
+    return int(np.sum(labels.known('status') == LabelStatus.OK.value))
+
+
+def count_labels(labels: Frames) -> int:
+    """Return how many frames the reference method was asked for: all but those rejected beforehand."""
+    return int(np.sum(labels.known('status') != LabelStatus.REJECTED.value))
+
+
+def lowest_energy(labels: Frames) -> float:
+    """Return the lowest energy of a frame that has a label, eV/atom; infinity if there is none."""
+    energies = labels.energy_per_atom[labels.known('status') == LabelStatus.OK.value]
+    return float(np.min(energies)) if len(energies) else float('inf')
+
+
+def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
+    """Refuse limits or a strategy that mean nothing, and inputs that the labelling itself would refuse."""
+    try:
+        validate_budget(inputs['budget'].get_dict())
+        load_strategy(inputs['parameters']['selection']['strategy'])
+        workflow = WorkflowFactory(inputs['label_workflow'].value)
+        composition = check_composition(inputs['pool']['parameters']['composition'])
+    except KeyError as error:
+        return f'{error} is missing; make the inputs with `get_builder_from_protocol`'
+    except (ValueError, exceptions.EntryPointError) as error:
+        return str(error)
+    given = {**inputs.get('label', {}), 'candidates': DatasetData(_example(composition))}
+    refusal = workflow.spec().inputs.validate(given)
+    return f'the labelling refuses its inputs: {refusal.message}' if refusal else None
+
+
+def _example(composition: Mapping[str, int]) -> Frames:
+    """Return a frame with the elements that will be labelled."""
+    symbols = [symbol for symbol, count in composition.items() for _ in range(count)]
+    spacing = 3.0
+    positions = [(spacing * index, 0.0, 0.0) for index in range(len(symbols))]
+    cell = [spacing * len(symbols), spacing, spacing]
+    return Frames.from_atoms([Atoms(symbols, positions=positions, cell=cell, pbc=True)])
+
+
+def get_builder_from_protocol(
+    cls: type[SearchWorkChain],
+    composition: Mapping[str, int],
+    *,
+    code: orm.AbstractCode,
+    labels: str = 'calculator',
+    label_options: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 1,
+    structures: Mapping[str, Any] | None = None,
+    references: Mapping[str, orm.StructureData] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> ProcessBuilder:
+    """Return a builder with all inputs of a search.
+
+    :param composition: content of one cell, ``{'Si': 8}``.
+    :param code: Python interpreter with DeePMD-kit, for training and relaxation.
+    :param labels: name of a labelling work chain, see :func:`label_names`.
+    :param label_options: keywords of its ``get_builder_from_protocol``.
+    :param protocol: ``fast``, ``balanced`` or ``stringent``.
+    :param overrides: values laid over the protocols, for each of :data:`SECTIONS` those of its file.
+    :param structures: added to the pool, :class:`~aiida.orm.StructureData` or datasets.
+    :param references: known structures that the minima are compared with.
+    :param options: ``metadata.options`` of training and relaxation jobs.
+    :raises ValueError: if there is no such labelling, protocol or value.
+    """
+    changes = dict(overrides or {})
+    unknown = sorted(set(changes) - set(SECTIONS))
+    if unknown:
+        raise ProtocolError(f'overrides have no section {", ".join(unknown)}; sections are: {", ".join(SECTIONS)}')
+    if labels not in label_names():
+        raise ValueError(f'no labelling is called `{labels}`; choose one of: {", ".join(label_names())}')
+    search = load_protocol('search', protocol, changes.get('search'))
+    selection = load_protocol('selection', protocol, changes.get('selection'))
+    pool = load_protocol('pool', protocol, changes.get('pool'))
+    workflow = WorkflowFactory(f'{LABEL_PREFIX}{labels}')
+    label = workflow.get_builder_from_protocol(
+        None, protocol=protocol, overrides=changes.get('label'), **(label_options or {})
+    )
+    builder = cls.get_builder()
+    builder.pool.parameters = orm.Dict({**pool, 'composition': check_composition(composition), 'seed': seed})
+    builder.pool.structures = dict(structures or {})
+    builder.label_workflow = orm.Str(f'{LABEL_PREFIX}{labels}')
+    builder.label = label._inputs(prune=True)
+    builder.train = _part('prospect.train.ensemble', code, protocol, changes.get('train'), options)
+    builder.explore = _part('prospect.explore', code, protocol, changes.get('explore'), options)
+    builder.parameters = orm.Dict(
+        {
+            'clusters': selection['clusters'],
+            'selection': {**selection['selection'], **search['selection']},
+            'convergence': selection['convergence'],
+            **{key: search[key] for key in ('refill', 'final', 'ranking')},
+        }
+    )
+    builder.budget = orm.Dict(search['budget'])
+    builder.seed = orm.Int(seed)
+    builder.references = dict(references or {})
+    return builder
+
+
+def _part(
+    entry_point: str,
+    code: orm.AbstractCode,
+    protocol: str | None,
+    overrides: Mapping[str, Any] | None,
+    options: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    workflow = WorkflowFactory(entry_point)
+    builder = workflow.get_builder_from_protocol(code, protocol=protocol, overrides=overrides, options=options)
+    inputs: dict[str, Any] = builder._inputs(prune=True)
+    return inputs
+
+
+def get_builder_restart(
+    cls: type[SearchWorkChain], node: orm.WorkChainNode, cycle: int | None = None
+) -> ProcessBuilder:
+    """Return a builder that takes up a search, however it ended; all settings can be changed before it is run.
+
+    Labels that were made are kept, also those of a cycle that did not come to its end.
+
+    :param cycle: the last cycle to keep; ``None`` to keep everything.
+    :raises ValueError: if the search never got to the end of that cycle.
+    """
+    returned = node.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
+    cycles = {int(key[6:]): value for key, value in returned.items() if key.startswith('cycle_')}
+    complete = sorted(number for number, value in cycles.items() if 'pool' in value)
+    if cycle is not None and cycle not in complete:
+        raise ValueError(f'search {node.pk} has no complete cycle {cycle}; complete are: {complete or "none"}')
+    last = cycle if cycle is not None else max(complete, default=-1)
+    builder = node.get_builder_restart()
+    restart = {
+        'cycle': orm.Int(last + 1),
+        'labels': {
+            f'cycle_{number:02d}': value['labels']
+            for number, value in cycles.items()
+            if 'labels' in value and (cycle is None or number <= cycle)
+        },
+    }
+    if last >= 0:
+        restart |= {'pool': cycles[last]['pool'], 'potentials': dict(cycles[last]['potentials'])}
+    builder.restart = restart
+    return builder
