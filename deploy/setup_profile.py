@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aiida import load_profile, orm
 from aiida.common.exceptions import NotExistent
-from aiida.manage.configuration import Config, create_profile, get_config
+from aiida.manage.configuration import create_profile, get_config
+from aiida.manage.configuration.config import Config
 from aiida.plugins import BrokerFactory
 
 PROFILE = 'prospect'

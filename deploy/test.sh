@@ -27,12 +27,7 @@ install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
 one_thread
 export PATH="$ENVIRONMENT/bin:$PATH"
 cd "$ROOT"
-say 'style'
-ruff check .
-ruff format --check .
-say 'types'
-mypy -p aiida_prospect
-say 'imports'
-lint-imports
+say 'style, types, imports'
+bash deploy/lint.sh
 say 'tests'
 python -m pytest "$@"
