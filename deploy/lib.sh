@@ -19,15 +19,19 @@ may_install() {
     command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
 }
 
-apt_install() {
-    local log
+# Run a command, and show the end of what it wrote only if it fails.
+quietly() {
+    local log code=0
     log=$(mktemp)
-    if ! { as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
-        tail -n 15 "$log" >&2
-        rm -f "$log"
-        return 1
-    fi
+    "$@" >"$log" 2>&1 || code=$?
+    ((code == 0)) || tail -n 20 "$log" >&2
     rm -f "$log"
+    return $code
+}
+
+apt_install() {
+    quietly as_root apt-get update || warn 'apt-get update failed'
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 # Print the first interpreter that is new enough.
@@ -75,8 +79,8 @@ pip_install() {
     content=$(cat "$ROOT/pyproject.toml" && printf '%s\n' "$ROOT" "$@")
     if [[ -f $stamp && $(<"$stamp") == "$content" ]]; then return; fi
     say "installing into $environment: $* (a few minutes, some GB)"
-    "$environment/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
-    (cd "$ROOT" && "$environment/bin/python" -m pip install --quiet "$@")
+    quietly "$environment/bin/python" -m pip install --upgrade 'pip>=25.1' || die 'pip could not renew itself: is there a network?'
+    (cd "$ROOT" && quietly "$environment/bin/python" -m pip install "$@") || die "pip could not install $*"
     printf '%s' "$content" >"$stamp"
 }
 

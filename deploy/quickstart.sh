@@ -74,7 +74,7 @@ set_up() {
         options+=(--pw "$(command -v pw.x)")
     fi
     write_activate
-    "$ENVIRONMENT/bin/python" "$ROOT/deploy/setup_profile.py" "${options[@]}"
+    "$ENVIRONMENT/bin/python" -W ignore "$ROOT/deploy/setup_profile.py" "${options[@]}"
 }
 
 # Add what `--labels quantumespresso` needs to the options of the search.
