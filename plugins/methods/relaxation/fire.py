@@ -2,8 +2,8 @@
 
 Each structure follows the algorithm of Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), as :class:`ase.optimize.FIRE`
 has it, on the coordinates of :class:`ase.filters.UnitCellFilter` (Tadmor et al., Phys. Rev. B 59, 235 (1999)): the
-positions x in the undeformed cell A and the deformation gradient F times the number of atoms. The present cell is A·Fᵀ, the
-present positions are x·Fᵀ.
+positions x in the undeformed cell A and the deformation gradient F times the number of atoms. The present cell is A·Fᵀ,
+the present positions are x·Fᵀ.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Results of :class:`~aiida_prospect.calculations.relax.RelaxCalculation`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from aiida.engine import ExitCode
+from aiida.orm import Dict
+from aiida.parsers import Parser
+
+from aiida_prospect.calculations.relax import sliced
+from aiida_prospect.calculations.runners import relax as runner
+from aiida_prospect.common.enums import RelaxStatus
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.data.dataset import DatasetData
+
+LINES_SHOWN = 5
+RESULTS = (
+    'positions',
+    'cells',
+    'energy',
+    'forces',
+    'stress',
+    'energy_spread',
+    'forces_spread',
+    'energy_initial',
+    'status',
+    'reason',
+    'steps',
+)
+
+
+class RelaxParser(Parser):
+    """Attach what has been relaxed, also when the job was killed."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Make the outputs.
+
+        What the scheduler found (walltime, memory) stays the exit code: a code returned here would hide it.
+        """
+        statistics = self._statistics()
+        if 'error' in statistics:
+            return self.exit_codes.ERROR_NOT_STARTED.format(cause=statistics['error'])
+        folder = Path(kwargs['retrieved_temporary_folder'])
+        found_by_scheduler = self.node.exit_status
+        if not (folder / runner.RESULT).is_file():
+            return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self._last_words())
+        try:
+            relaxed = self._merge(Frames.load(folder / runner.RESULT))
+            trajectories = self._trajectories(folder / runner.TRAJECTORIES)
+        except (BadZipFile, OSError, ValueError) as exception:
+            return self.exit_codes.ERROR_INVALID_RESULT.format(cause=exception)
+        self.out('relaxed', DatasetData(relaxed))
+        self.out('statistics', Dict(statistics))
+        if trajectories is not None:
+            self.out('trajectories', DatasetData(trajectories))
+        ended = int(np.sum(relaxed.known('status') != RelaxStatus.UNFINISHED.value))
+        if ended < len(relaxed) and not found_by_scheduler:
+            cause = statistics.get('stopped') or 'nobody knows why'
+            return self.exit_codes.ERROR_UNFINISHED.format(ended=ended, frames=len(relaxed), cause=cause)
+        return None
+
+    def _merge(self, result: Frames) -> Frames:
+        """Return the input frames with what was found; of the file only the results count.
+
+        :raises ValueError: if the file is about other frames.
+        """
+        frames: Frames = self.node.inputs.frames.frames.select(self._slice())
+        if not (np.array_equal(frames.numbers, result.numbers) and np.array_equal(frames.offsets, result.offsets)):
+            raise ValueError('it holds other frames than were asked for')
+        return frames.replace(**{name: getattr(result, name) for name in RESULTS})
+
+    def _slice(self) -> range:
+        return sliced(len(self.node.inputs.frames), self.node.inputs.parameters.get_dict())
+
+    def _trajectories(self, path: Path) -> Frames | None:
+        if not path.is_file():
+            return None
+        frames = Frames.load(path)
+        return frames.replace(source=np.array(self._slice())[frames.known('source')]) if len(frames) else frames
+
+    def _statistics(self) -> dict[str, Any]:
+        if runner.STATISTICS not in self.retrieved.base.repository.list_object_names():
+            return {}
+        return dict(json.loads(self.retrieved.base.repository.get_object_content(runner.STATISTICS)))
+
+    def _last_words(self) -> str:
+        """Return the end of what the job wrote to its error stream."""
+        if 'relax.err' not in self.retrieved.base.repository.list_object_names():
+            return 'not even an error stream'
+        lines = self.retrieved.base.repository.get_object_content('relax.err').strip().splitlines()
+        return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'
