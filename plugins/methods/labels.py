@@ -1,0 +1,156 @@
+"""From the runs of a reference method to labels: the same frames, in the same order, each with a status and a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_prospect.common.enums import LabelStatus, RelaxStatus
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.prechecks import Prechecks, find_hopeless
+
+FloatArray = NDArray[np.float64]
+
+NO_RESULT = 'the reference method gave no result'
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the reference method found for one frame of n atoms.
+
+    :param energy: eV; with smearing the free energy, whose derivatives the forces are.
+    :param forces: (n, 3), eV/Å.
+    :param stress: (3, 3), eV/Å³, positive under tension.
+    :param positions: (n, 3), Å; ``None`` if the atoms did not move.
+    :param cell: (3, 3), Å; ``None`` if it did not change.
+    :param steps: energies computed.
+    """
+
+    status: LabelStatus
+    reason: str = ''
+    energy: float = np.nan
+    forces: FloatArray | None = None
+    stress: FloatArray | None = None
+    positions: FloatArray | None = None
+    cell: FloatArray | None = None
+    steps: int = 0
+
+
+def screen(candidates: Frames, prechecks: Prechecks) -> Frames:
+    """Return the candidates, without what was predicted for them, and with the status of those that are rejected."""
+    rejected = find_hopeless(candidates, prechecks)
+    size = range(len(candidates))
+    keep = ('numbers', 'offsets', 'positions', 'cells', 'origin', 'source')
+    return Frames(**{name: value for name, value in candidates.arrays().items() if name in keep}).replace(
+        status=[str(LabelStatus.REJECTED) if index in rejected else '' for index in size],
+        reason=[rejected.get(index, '') for index in size],
+    )
+
+
+def accepted(screened: Frames) -> Frames:
+    """Return the frames that were not rejected; ``source`` is their index among all."""
+    indices = np.flatnonzero(screened.known('status') == '')
+    return screened.select(indices).replace(source=indices).without('status', 'reason')
+
+
+def label(screened: Frames, runs: Mapping[int, Run], *, otherwise: str = NO_RESULT) -> Frames:
+    """Return the labels.
+
+    A frame whose run is not ``ok`` has no numbers, whatever the run left behind; one that has numbers missing or not
+    finite is not ``ok``.
+
+    :param screened: what :func:`screen` returned.
+    :param runs: by index of the frame.
+    :param otherwise: the reason of a frame that has no run.
+    """
+    size, n_atoms = len(screened), len(screened.numbers)
+    status, reason = screened.known('status').tolist(), screened.known('reason').tolist()
+    energy, forces, stress = np.full(size, np.nan), np.full((n_atoms, 3), np.nan), np.full((size, 3, 3), np.nan)
+    positions, cells, steps = screened.positions.copy(), screened.cells.copy(), np.zeros(size, dtype=np.int64)
+    for index in np.flatnonzero(np.array(status, dtype=object) == '').tolist():
+        run = _complete(runs.get(index, Run(LabelStatus.FAILED, otherwise)))
+        status[index], reason[index], steps[index] = str(run.status), run.reason, run.steps
+        if run.status is not LabelStatus.OK:
+            continue
+        owned = slice(screened.offsets[index], screened.offsets[index + 1])
+        energy[index], forces[owned] = run.energy, run.forces
+        if run.stress is not None:
+            stress[index] = run.stress
+        if run.positions is not None:
+            positions[owned] = run.positions
+        if run.cell is not None:
+            cells[index] = run.cell
+    return screened.replace(
+        positions=positions,
+        cells=cells,
+        energy=energy,
+        forces=forces,
+        stress=stress,
+        status=status,
+        reason=reason,
+        steps=steps,
+    )
+
+
+def _complete(run: Run) -> Run:
+    if run.status is not LabelStatus.OK:
+        return run
+    if run.forces is None or not (np.isfinite(run.energy) and np.all(np.isfinite(run.forces))):
+        return Run(LabelStatus.FAILED, 'the energy or the forces are missing or not finite', steps=run.steps)
+    return run
+
+
+def runs_of_parts(parts: Sequence[Frames]) -> dict[int, Run]:
+    """Return the runs by index among all candidates.
+
+    Of a relaxation that did not end in a minimum the label is still that of its last frame; the reason says so.
+
+    :param parts: evaluated or relaxed frames whose ``source`` is that index; a later part replaces an earlier one.
+    """
+    runs: dict[int, Run] = {}
+    for part in parts:
+        statuses = part.known('status').tolist()
+        reasons = part.known('reason').tolist() if part.reason is not None else [''] * len(part)
+        for row, index in enumerate(part.known('source').tolist()):
+            owned = slice(part.offsets[row], part.offsets[row + 1])
+            status, reason = _translate(statuses[row], reasons[row])
+            runs[index] = Run(
+                status=status,
+                reason=reason,
+                energy=float(part.known('energy')[row]),
+                forces=part.known('forces')[owned],
+                stress=None if part.stress is None else part.stress[row],
+                positions=part.positions[owned],
+                cell=part.cells[row],
+                steps=1 if part.steps is None else int(part.steps[row]) + 1,
+            )
+    return runs
+
+
+def _translate(status: str, reason: str) -> tuple[LabelStatus, str]:
+    if status in {item.value for item in LabelStatus}:
+        return LabelStatus(status), reason
+    if status == RelaxStatus.CONVERGED.value:
+        return LabelStatus.OK, ''
+    if status in {item.value for item in RelaxStatus} - {RelaxStatus.UNPHYSICAL.value}:
+        return LabelStatus.OK, f'the relaxation did not converge: {reason or status}'
+    return LabelStatus.FAILED, reason or status or NO_RESULT
+
+
+def count_by_status(labels: Frames) -> dict[str, int]:
+    """Return how many frames have each status."""
+    return {str(status): int(np.sum(labels.known('status') == str(status))) for status in LabelStatus}
+
+
+def summarise(labels: Frames, **costs: Any) -> dict[str, Any]:
+    """Return the counts by status, the energies computed, and the costs given."""
+    return {
+        'frames': len(labels),
+        'by_status': count_by_status(labels),
+        'evaluations': int(np.sum(labels.known('steps'))),
+        **costs,
+    }
