@@ -61,7 +61,7 @@ make_environment() {
         "$python" -m venv --clear "$folder"
     elif "$python" -m virtualenv --version >/dev/null 2>&1; then
         "$python" -m virtualenv --quiet --clear "$folder"
-    elif "$python" -m pip install --quiet --upgrade --target "$tools" virtualenv; then
+    elif "$python" -m pip --version >/dev/null 2>&1 && "$python" -m pip install --quiet --upgrade --target "$tools" virtualenv; then
         # With `--target` pip works where Debian reserves the interpreter's own packages for apt.
         PYTHONPATH="$tools" "$python" -m virtualenv --quiet --clear "$folder"
     else
