@@ -2,8 +2,7 @@
 # Checks style (unless given --no-style), types and the direction of imports, with the tools on the PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
+tree=build/tree
 python3 deploy/link_tree.py "$tree"
 if [[ ${1:-} != --no-style ]]; then
     ruff check .
