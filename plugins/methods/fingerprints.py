@@ -81,7 +81,7 @@ def fingerprints(
     """
     settings = settings or FingerprintSettings()
     elements = sorted(elements or frames.elements)
-    if not len(frames):
+    if not elements:
         return np.empty((0, 0))
     soap = _descriptor(tuple(elements), settings)
     result = np.full((len(frames), soap.get_number_of_features()), np.nan)

@@ -1,0 +1,264 @@
+"""Laws that hold for every registered strategy, and what is special to each."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.calibration import Calibration
+from aiida_prospect.methods.clusters import cluster
+from aiida_prospect.methods.fingerprints import TOLERANCE, fingerprints
+from aiida_prospect.methods.selection import laqa, prospect, uncertainty
+from aiida_prospect.methods.selection.base import (
+    SelectionRequest,
+    displace,
+    load_strategy,
+    spread_out,
+    strategy_names,
+)
+from aiida_prospect.methods.selection.candidates import choose
+from aiida_prospect.workflows.protocols import load_protocol
+
+STRATEGIES = strategy_names()
+N_ATOMS = 8
+
+
+@pytest.fixture(scope='module')
+def pool():
+    """Return sixty random crystals as if relaxed: two unphysical, six uncertain, one a copy of the lowest."""
+    rng = np.random.default_rng(3)
+    n_frames = 60
+    cells = np.eye(3) * 5.4 + rng.uniform(-0.6, 0.6, (n_frames, 3, 3))
+    grid = np.stack(np.meshgrid([0, 0.5], [0, 0.5], [0, 0.5]), axis=-1).reshape(-1, 3)
+    scaled = grid + rng.uniform(-0.15, 0.15, (n_frames, N_ATOMS, 3))
+    energy = N_ATOMS * (-5 + rng.gamma(2, 0.1, n_frames))
+    lowest = int(np.argmin(energy))
+    cells[59], scaled[59], energy[59] = cells[lowest], scaled[lowest], energy[lowest] + 1e-4
+    status = np.array(['converged'] * n_frames, dtype='U20')
+    status[20:26], status[30:32] = 'uncertain', 'unphysical'
+    energy[30] = -1000
+    return Frames(
+        numbers=np.full(n_frames * N_ATOMS, 14),
+        offsets=np.arange(n_frames + 1) * N_ATOMS,
+        positions=(scaled @ cells).reshape(-1, 3),
+        cells=cells,
+        energy=energy,
+        forces=rng.normal(0, 0.02, (n_frames * N_ATOMS, 3)),
+        energy_spread=N_ATOMS * rng.uniform(0.005, 0.05, n_frames),
+        forces_spread=rng.uniform(0.01, 0.3, n_frames * N_ATOMS),
+        status=status,
+        origin=[f'p1-{i:03d}' for i in range(n_frames)],
+    )
+
+
+@pytest.fixture(scope='module')
+def request_of(pool):
+    """Return a factory of requests for the relaxed pool (cycle 1) or the unrelaxed one (cycle 0)."""
+    points = fingerprints(pool)
+
+    def factory(cycle=1, n_select=10, seed=0, labelled=None, **changes) -> SelectionRequest:
+        frames = pool if cycle else Frames(pool.numbers, pool.offsets, pool.positions, pool.cells)
+        request = SelectionRequest(
+            frames, points, cluster(frames, points), n_select, np.random.default_rng(seed), cycle=cycle, **changes
+        )
+        if labelled is not None:
+            request = replace(request, labelled=labelled, labelled_fingerprints=fingerprints(labelled, ['Si']))
+        return request
+
+    return factory
+
+
+def indices(choices):
+    return [choice.index for choice in choices]
+
+
+@pytest.mark.parametrize('cycle', [0, 1, 5])
+@pytest.mark.parametrize('name', STRATEGIES)
+class TestLaws:
+    def test_choices_are_distinct_and_of_use(self, name, cycle, request_of, pool):
+        choices = load_strategy(name)(request_of(cycle))
+        assert len(set(indices(choices))) == len(choices) == 10
+        assert all(type(choice.index) is int and choice.reason for choice in choices)
+        if cycle:
+            assert 'unphysical' not in pool.status[indices(choices)]
+
+    def test_same_seed_same_choice(self, name, cycle, request_of):
+        select = load_strategy(name)
+        assert select(request_of(cycle, seed=4)) == select(request_of(cycle, seed=4))
+
+    def test_short_list_is_a_short_list(self, name, cycle, request_of, pool):
+        choices = load_strategy(name)(request_of(cycle, n_select=1000))
+        assert 0 < len(choices) <= len(pool)
+        assert len(set(indices(choices))) == len(choices)
+
+    def test_nothing_left(self, name, cycle, request_of, pool):
+        request = request_of(cycle, labelled=pool.replace(status=['ok'] * len(pool)))
+        assert load_strategy(name)(request) == []
+        assert len(choose(load_strategy(name), request)) == 0
+
+    def test_labelled_frames_are_not_chosen_again(self, name, cycle, request_of, pool):
+        labelled = pool.select(range(0, 58, 2))
+        labelled = labelled.replace(status=['ok'] * len(labelled))
+        request = request_of(cycle, n_select=50, labelled=labelled)
+        chosen = indices(load_strategy(name)(request))
+        assert chosen
+        assert not set(chosen) & set(range(0, 58, 2))
+        assert request.nearest_label[0][chosen].min() >= TOLERANCE
+
+    def test_failures_are_not_tried_again(self, name, cycle, request_of, pool):
+        failed = pool.select(range(1, 60, 2)).without('energy').replace(status=['unconverged'] * 30)
+        chosen = indices(load_strategy(name)(request_of(cycle, n_select=50, labelled=failed)))
+        assert chosen
+        assert not set(chosen) & set(range(1, 60, 2))
+
+    def test_unknown_option_is_refused(self, name, cycle, request_of):
+        with pytest.raises(ValueError, match="unknown options \\['kapa'\\]"):
+            load_strategy(name)(request_of(cycle, options={'kapa': 1}))
+
+    def test_options_of_the_protocol_are_the_defaults(self, name, cycle, request_of):
+        options = load_protocol('selection', 'balanced')['selection']['options'][name]
+        select = load_strategy(name)
+        assert select(request_of(cycle, options=options)) == select(request_of(cycle))
+
+
+def test_unknown_strategy():
+    with pytest.raises(ValueError, match='registered are: laqa, prospect, random, uncertainty'):
+        load_strategy('greedy')
+
+
+@pytest.mark.parametrize('name', ['laqa', 'prospect', 'uncertainty'])
+def test_disputed_label_is_asked_for_again(name, request_of, pool):
+    """If ensemble and label disagree about a structure, one of the two is wrong there."""
+    labelled = pool.replace(status=['ok'] * len(pool))
+    labelled = labelled.replace(energy=pool.energy + np.where(np.arange(len(pool)) == 7, 5.0, 0.0))
+    choices = load_strategy(name)(request_of(1, labelled=labelled))
+    assert indices(choices) == [7]
+    assert choices[0].displacement > 0 or name == 'uncertainty'
+
+
+def test_spread_out_covers_the_pool(request_of):
+    """Farthest points leave no frame as far from the chosen ones as points at random do."""
+    request = request_of(0, n_select=15)
+
+    def radius(chosen):
+        points = request.fingerprints
+        return np.linalg.norm(points[:, None] - points[None, chosen], axis=2).min(axis=1).max()
+
+    at_random = [radius(indices(load_strategy('random')(request_of(0, n_select=15, seed=s)))) for s in range(10)]
+    assert radius(indices(spread_out(request, central=1.0))) < np.mean(at_random)
+
+
+def test_spread_out_prefers_usual_volumes(request_of, pool):
+    volumes = pool.volumes[indices(spread_out(request_of(0, n_select=20)))]
+    low, high = np.quantile(pool.volumes, [0.1, 0.9])
+    assert low <= volumes.min()
+    assert volumes.max() <= high
+
+
+def test_laqa_takes_the_lowest_score_of_each_cluster(request_of, pool):
+    request = request_of(2)
+    choices = laqa.select(request)
+    score = request.height - 0.5 * pool.max_force
+    usable = pool.status != 'unphysical'
+    assert choices[0].index == np.flatnonzero(usable)[np.argmin(score[usable])]
+    assert {choice.displacement for choice in choices} == {0.4 * 0.6**2}
+    assert {choice.displacement for choice in laqa.select(request_of(0))} == {0.0}
+
+
+def test_trust_window_follows_the_true_errors(request_of):
+    """A spread that underestimates the error tenfold moves the window tenfold down."""
+    settings = uncertainty.UncertaintySettings()
+    windows = [
+        uncertainty.trust_window(
+            request_of(1, calibration=Calibration(error_per_force_spread=slope)), settings, np.array([1.0])
+        )
+        for slope in (0.05, 0.5)
+    ]
+    assert np.allclose(windows[0], np.multiply(10, windows[1]))
+    assert uncertainty.trust_window(request_of(1), settings, np.array([0.1, 0.2])) == (0.05, 0.35)
+    assert uncertainty.trust_window(request_of(1), settings, np.array([1.0, 2.0])) == (0.05, 1.5)
+
+
+def test_uncertainty_stays_in_the_window(request_of):
+    request = request_of(1, n_select=60, options={'lower': 0.2, 'upper': 0.28})
+    deviation = request.force_deviation[indices(uncertainty.select(request))]
+    assert len(deviation)
+    assert deviation.min() >= 0.2
+    assert deviation.max() <= max(0.28, np.median(request.force_deviation))
+
+
+def test_prospect_confirms_the_lowest_minima_as_they_are(request_of):
+    request = request_of(1, n_select=20)
+    choices = prospect.select(request)
+    confirming = [choice for choice in choices if choice.displacement == 0]
+    assert set(request.clusters.representatives[:10]) <= set(indices(confirming))
+
+
+def test_prospect_settles_uncertain_frames(request_of, pool):
+    choices = prospect.select(request_of(1, n_select=20))
+    uncertain = [choice.index for choice in choices if pool.status[choice.index] == 'uncertain']
+    assert len(uncertain) == 5
+    lowest = min(np.flatnonzero(pool.status == 'uncertain'), key=lambda i: pool.energy[i])
+    assert lowest in uncertain
+
+
+def test_prospect_displaces_a_share_of_the_rest(request_of):
+    choices = prospect.select(request_of(1, n_select=20, options={'rattled_share': 1.0}))
+    assert sum(choice.displacement > 0 for choice in choices) == 5
+    choices = prospect.select(request_of(1, n_select=20, options={'rattled_share': 0.0}))
+    assert all(choice.displacement == 0 for choice in choices)
+
+
+def test_prospect_spends_no_two_labels_on_one_basin(request_of, pool):
+    request = request_of(1, n_select=60)
+    points = request.fingerprints[indices(prospect.select(request))]
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    assert distance[np.triu_indices(len(points), 1)].min() >= TOLERANCE
+
+
+def test_confidence_bound(request_of, pool):
+    """The bound goes down with κ, by no more than is allowed, and with the calibrated ratio."""
+    settings = prospect.ProspectSettings(kappa=1.0, default_ratio=1.0, max_bonus=0.1)
+    request = request_of(1)
+    bonus = request.height - prospect.lower_confidence_bound(request, settings)
+    assert np.allclose(bonus, pool.energy_spread / N_ATOMS)
+    wide = request_of(1, calibration=Calibration(ratio=3.0))
+    bonus = request.height - prospect.lower_confidence_bound(wide, settings)
+    assert np.allclose(bonus, np.minimum(3 * pool.energy_spread / N_ATOMS, 0.1))
+
+
+def test_candidates_keep_what_was_predicted(request_of, pool):
+    """Unless they were displaced after the prediction."""
+    chosen = choose(prospect.select, request_of(1, n_select=20))
+    assert np.array_equal(chosen.origin, pool.origin[chosen.source])
+    assert chosen.energy is None
+    assert chosen.status is None
+    moved = np.array(['displaced' in reason for reason in chosen.reason])
+    assert moved.any()
+    assert np.array_equal(chosen.energy_initial[~moved], pool.energy[chosen.source[~moved]])
+    assert np.isnan(chosen.energy_initial[moved]).all()
+    assert np.isnan(chosen.energy_spread[moved]).all()
+    same = [np.array_equal(chosen[i].positions, pool[int(s)].positions) for i, s in enumerate(chosen.source)]
+    assert np.array_equal(same, ~moved)
+
+
+def test_strategy_that_breaks_the_contract_is_found_out(request_of):
+    with pytest.raises(ValueError, match='1 of them distinct'):
+        choose(lambda request: laqa.select(request)[:1] * 2, request_of(1))
+
+
+def test_displacements_have_the_width_asked_for(pool):
+    rng = np.random.default_rng(0)
+    moved = displace(pool, 0.3, rng)
+    assert np.std(moved.positions - pool.positions) == pytest.approx(0.3, rel=0.05)
+    assert np.array_equal(displace(pool, 0.0, rng).positions, pool.positions)
+    with pytest.raises(ValueError, match='negative'):
+        displace(pool, -0.1, rng)
+
+
+def test_bad_requests(request_of):
+    with pytest.raises(ValueError, match='at least 1'):
+        request_of(1, n_select=0)
+    with pytest.raises(ValueError, match='0 `labelled_fingerprints` for 60 frames'):
+        replace(request_of(1), labelled=request_of(1).pool)
