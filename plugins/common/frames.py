@@ -58,7 +58,8 @@ class Frames:
     :param stress: (n_frames, 3, 3), eV/Å³, positive under tension.
     :param energy_spread: (n_frames,), standard deviation of the energy over an ensemble, eV.
     :param forces_spread: (n_atoms,), √⟨|F − ⟨F⟩|²⟩ over an ensemble, eV/Å.
-    :param energy_initial: (n_frames,), energy before a relaxation with the same ensemble, eV.
+    :param energy_initial: (n_frames,), energy before a relaxation with the same ensemble, eV; of a candidate and its
+        label what the ensemble predicted.
     :param status: (n_frames,), a :class:`~aiida_prospect.common.enums.Choice`.
     :param reason: (n_frames,), why that status or why the frame was chosen, in words.
     :param origin: (n_frames,), name of the random crystal or trajectory that the frame descends from.

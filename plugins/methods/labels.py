@@ -1,4 +1,4 @@
-"""From the runs of a reference method to labels: the same frames, in the same order, each with a status and a reason."""
+"""From the runs of a reference method to labels: the same frames in the same order, each with a status and a reason."""
 
 from __future__ import annotations
 
@@ -41,10 +41,14 @@ class Run:
 
 
 def screen(candidates: Frames, prechecks: Prechecks) -> Frames:
-    """Return the candidates, without what was predicted for them, and with the status of those that are rejected."""
+    """Return the candidates with the status of those that are rejected.
+
+    Of what was predicted they keep the energy (``energy_initial``) and the spreads, to be compared with the labels.
+    """
     rejected = find_hopeless(candidates, prechecks)
     size = range(len(candidates))
-    keep = ('numbers', 'offsets', 'positions', 'cells', 'origin', 'source')
+    predicted = ('energy_initial', 'energy_spread', 'forces_spread')
+    keep = ('numbers', 'offsets', 'positions', 'cells', 'origin', 'source', *predicted)
     return Frames(**{name: value for name, value in candidates.arrays().items() if name in keep}).replace(
         status=[str(LabelStatus.REJECTED) if index in rejected else '' for index in size],
         reason=[rejected.get(index, '') for index in size],
