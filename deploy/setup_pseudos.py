@@ -14,8 +14,8 @@ from aiida import load_profile
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
-# From Debian's `quantum-espresso-data`: norm-conserving, PBE, soft. The lattice constant of silicon is 5.487 Å at 15 Ry and
-# 5.477 Å from 20 to 40 Ry (6 × 6 × 6 points); the pressure moves by 1.2 GPa from 20 to 25 Ry and by 0.1 GPa beyond.
+# From Debian's `quantum-espresso-data`: norm-conserving, PBE, soft. The lattice constant of silicon is 5.487 Å at 15 Ry
+# and 5.477 Å from 20 to 40 Ry (6 × 6 × 6 points); the pressure moves by 1.2 GPa from 20 to 25 Ry, by 0.1 GPa beyond.
 DEBIAN_FOLDER = Path('/usr/share/espresso/pseudo')
 DEBIAN_FILES = {'Si': 'Si.pbe-rrkj.UPF'}
 DEBIAN_CUTOFFS = {'Si': {'cutoff_wfc': 25.0, 'cutoff_rho': 100.0}}
