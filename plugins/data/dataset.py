@@ -110,10 +110,11 @@ class DatasetData(ArrayData):
             frames = Frames.from_arrays(arrays)
         except (ValueError, TypeError, EOFError, OSError) as exception:
             raise ValidationError(f'the arrays do not make frames: {exception}') from exception
-        for name, value in arrays.items():
-            if value.dtype.kind != KINDS.get(name, 'f') or list(value.shape) != list(self.get_shape(name)):
+        for name, value in frames.arrays().items():
+            if arrays[name].dtype != value.dtype or value.shape != self.get_shape(name):
                 raise ValidationError(
-                    f'array `{name}` is of type {value.dtype} and shape {value.shape}, not what was set'
+                    f'array `{name}` is of type {arrays[name].dtype} and shape {arrays[name].shape}, expected '
+                    f'{value.dtype} and {self.get_shape(name)}'
                 )
         for key, value in _summary(frames).items():
             if self.base.attributes.get(key, None) != value:

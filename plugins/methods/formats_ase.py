@@ -32,7 +32,7 @@ def write_extxyz(frames: Frames, path: Path) -> None:
         ['species:S:1'] + [f'{"pos" if n == "positions" else n}:R:{3 if fields[n].ndim == 2 else 1}' for n in columns]
     )
     symbols = np.array(chemical_symbols)[frames.numbers]
-    table = np.hstack([fields[name].reshape(len(symbols), -1) for name in columns])
+    table = np.column_stack([fields[name] for name in columns])
     with path.open('w', encoding='utf8') as handle:
         for i, (start, end) in enumerate(zip(frames.offsets[:-1], frames.offsets[1:], strict=True)):
             header = [_key('Lattice', frames.cells[i].ravel()), f'Properties={properties}', 'pbc="T T T"']
