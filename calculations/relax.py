@@ -167,4 +167,4 @@ class RelaxCalculation(CalcJob):
     def _max_seconds(self) -> float | None:
         """Return when to stop by itself, early enough to write everything before the scheduler's limit."""
         limit = self.options.get('max_wallclock_seconds')
-        return None if limit is None else limit - min(max(0.05 * limit, 10.0), 60.0)
+        return None if limit is None else limit - min(limit / 2, max(limit / 20, 10.0), 60.0)

@@ -143,8 +143,9 @@ class ExploreWorkChain(WorkChain):
             for name in ('relaxed', 'trajectories'):
                 if name in node.outputs:
                     self.ctx.results[f'{name}_{number:03d}'] = node.outputs[name]
-            for job, statistics in node.outputs.get('statistics_all', {}).items():
-                self.ctx.results[f'statistics_{job}_{number:03d}'] = statistics
+            for order, job in enumerate(sorted(node.called, key=lambda called: called.pk)):
+                if 'statistics' in job.outputs:
+                    self.ctx.results[f'statistics_{number:03d}_{order:02d}'] = job.outputs.statistics
             if not node.is_finished_ok:
                 self.ctx.failures.append(f'slice {number}: {node.exit_message or node.process_state.value}')
                 self.report(self.ctx.failures[-1])

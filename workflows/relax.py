@@ -7,11 +7,20 @@ from aiida.common import AttributeDict
 from aiida.engine import BaseRestartWorkChain, ExitCode, ProcessHandlerReport, ProcessSpec, process_handler, while_
 from aiida.plugins import CalculationFactory
 
+from aiida_prospect.methods.relaxation.settings import RelaxSettings
+
 RelaxCalculation = CalculationFactory('prospect.relax')
 
-OUT_OF_MEMORY = 110
-OUT_OF_WALLTIME = 120
-NODE_FAILURE = 140
+OUT_OF_MEMORY = RelaxCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status
+INTERRUPTED = tuple(
+    getattr(RelaxCalculation.exit_codes, name).status
+    for name in (
+        'ERROR_SCHEDULER_OUT_OF_WALLTIME',
+        'ERROR_SCHEDULER_NODE_FAILURE',
+        'ERROR_NO_RESULT',
+        'ERROR_UNFINISHED',
+    )
+)
 
 
 class RelaxWorkChain(BaseRestartWorkChain):
@@ -28,10 +37,12 @@ class RelaxWorkChain(BaseRestartWorkChain):
         super().define(spec)
         spec.expose_inputs(RelaxCalculation, namespace='relax')
         spec.expose_outputs(RelaxCalculation)
-        spec.output_namespace('statistics_all', valid_type=orm.Dict, dynamic=True, help='Of each job, in their order.')
         spec.inputs['max_iterations'].default = lambda: orm.Int(10)
         spec.outline(cls.setup, while_(cls.should_run_process)(cls.run_process, cls.inspect_process), cls.results)
-        spec.exit_code(403, 'ERROR_NO_PROGRESS', message='Twice in succession a job ended without a new checkpoint.')
+        spec.exit_code(
+            403, 'ERROR_NO_PROGRESS', message='Twice in succession a job ended without a new checkpoint: {cause}'
+        )
+        spec.exit_code(404, 'ERROR_RELAXATION_FAILED', message='{cause}')
 
     def setup(self) -> None:
         """Take the inputs of the first job."""
@@ -41,9 +52,6 @@ class RelaxWorkChain(BaseRestartWorkChain):
 
     def inspect_process(self) -> ExitCode | None:
         """Act on how the job ended; before giving up, attach what there is."""
-        node = self.ctx.children[self.ctx.iteration - 1]
-        if 'statistics' in node.outputs:
-            self.out(f'statistics_all.job_{self.ctx.iteration:02d}', node.outputs.statistics)
         exit_code = super().inspect_process()
         if exit_code is not None and exit_code.status:
             self._attach_partial()
@@ -63,26 +71,30 @@ class RelaxWorkChain(BaseRestartWorkChain):
         else:
             self.ctx.without_checkpoint += 1
         if self.ctx.without_checkpoint > 1:
-            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS)
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(cause=what_happened))
         self.report(f'RelaxCalculation<{node.pk}>: {what_happened}; it continues from the last checkpoint')
         return ProcessHandlerReport(True)
 
-    @process_handler(priority=500, exit_codes=[RelaxCalculation.exit_codes.ERROR_UNFINISHED])
-    def handle_stopped(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """Continue a job that stopped by itself before its time was up."""
-        return self._continue(node, str(node.exit_message))
+    @process_handler(priority=500)
+    def handle_out_of_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Continue with batches of half the size."""
+        if node.exit_status != OUT_OF_MEMORY:
+            return None
+        parameters = self.ctx.inputs.parameters.get_dict()
+        parameters['batch_atoms'] = max(1, parameters.get('batch_atoms', RelaxSettings.batch_atoms) // 2)
+        self.ctx.inputs.parameters = orm.Dict(parameters)
+        return self._continue(node, f'not enough memory, batches of {parameters["batch_atoms"]} atoms from now on')
 
     @process_handler(priority=400)
-    def handle_scheduler(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Continue a job that the scheduler or the machine ended; where memory lacked, with smaller batches."""
-        if node.exit_status == OUT_OF_MEMORY:
-            parameters = self.ctx.inputs.parameters.get_dict()
-            parameters['batch_atoms'] = max(1, parameters.get('batch_atoms', 1024) // 2)
-            self.ctx.inputs.parameters = orm.Dict(parameters)
-            return self._continue(node, f'not enough memory; batches of {parameters["batch_atoms"]} atoms from now on')
-        if node.exit_status == OUT_OF_WALLTIME:
-            return self._continue(node, 'out of wall time')
-        lost = (NODE_FAILURE, RelaxCalculation.exit_codes.ERROR_NO_RESULT.status)
-        if node.exit_status in lost:
-            return self._continue(node, str(node.exit_message))
-        return None
+    def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Continue a job that stopped by itself before its time was up, or that the scheduler or the machine ended."""
+        if node.exit_status not in INTERRUPTED:
+            return None
+        return self._continue(node, str(node.exit_message))
+
+    @process_handler(priority=0)
+    def handle_unrecoverable(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Give up, in the words of the job."""
+        if node.is_finished_ok or node.exit_status in (OUT_OF_MEMORY, *INTERRUPTED):
+            return None
+        return ProcessHandlerReport(True, self.exit_codes.ERROR_RELAXATION_FAILED.format(cause=node.exit_message))

@@ -111,7 +111,10 @@ class Relaxation:
     def _evaluate(self) -> Frames:
         flight = self.flight
         frames = Frames(flight.numbers, flight.offsets, flight.positions, flight.cells)
-        evaluated = self.ensemble.evaluate(frames)
+        # After a restart with smaller batches, because memory did not suffice, more may be in flight than fit into one.
+        batch = (flight.offsets[1:] - 1) // self.settings.batch_atoms
+        parts = [self.ensemble.evaluate(frames.select(batch == number)) for number in np.unique(batch)]
+        evaluated = parts[0] if len(parts) == 1 else Frames.concatenate(parts)
         self.counters['evaluations'] += len(flight)
         self.counters['batches'] += 1
         if self._next < len(self._queue):

@@ -1,0 +1,135 @@
+"""Tests of the relaxation of a pool in several jobs."""
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.methods.evaluators.loading import load_ensemble
+from aiida_prospect.methods.relaxation.driver import Relaxation
+from aiida_prospect.methods.relaxation.settings import RelaxSettings
+from aiida_prospect.methods.relaxation.slices import count_slices, merge_slices
+from aiida_prospect.workflows.explore import ExploreWorkChain
+from aiida_prospect.workflows.protocols import ProtocolError
+from aiida_prospect.workflows.relax import RelaxWorkChain
+
+STILLINGER_WEBER = {'potential': 'Si_Stillinger_Weber'}
+
+
+@pytest.fixture
+def potentials(aiida_profile):
+    return {'potential_00': PotentialData.from_calculator('lammps', STILLINGER_WEBER, elements=['Si'])}
+
+
+def relax_here(frames):
+    ensemble = load_ensemble([{'backend': 'ase', 'calculator': 'lammps', 'arguments': STILLINGER_WEBER}], None)
+    return Relaxation(frames, ensemble, RelaxSettings(fmax=0.1, max_steps=150, patience=30)).run()
+
+
+def builder(pool, potentials, code, **overrides):
+    return ExploreWorkChain.get_builder_from_protocol(
+        DatasetData(pool), potentials, code, protocol='fast', overrides=overrides
+    )
+
+
+def test_pool_comes_back_relaxed_and_in_order(python_code, potentials, silicon_frames, generate_frames):
+    pool = Frames.concatenate([silicon_frames(2), generate_frames('Si4', 2), silicon_frames(3, n_atoms=2)])
+    outputs, node = run_get_node(
+        builder(
+            pool,
+            potentials,
+            python_code,
+            slice_size=3,
+            max_concurrent=2,
+            parameters={'trajectory': {'every': 5, 'statuses': ['converged']}},
+        )
+    )
+    assert node.is_finished_ok, node.exit_message
+    relaxed, expected = outputs['pool'].frames, relax_here(pool)
+    assert relaxed.equals(expected)
+    assert relaxed.known('origin').tolist() == pool.known('origin').tolist()
+    report = outputs['report'].get_dict()
+    assert sum(report['by_status'].values()) == report['frames'] == 7
+    assert report['jobs'] == 3
+    assert report['core_seconds'] > 0
+    assert report['lowest_energy_per_atom'] == pytest.approx(expected.energy_per_atom.min())
+    converged = np.flatnonzero(relaxed.known('status') == 'converged')
+    assert set(outputs['trajectories'].frames.known('source')) == set(converged)
+    labels = [link.link_label for link in node.base.links.get_outgoing().all()]
+    assert {'slice_000', 'slice_001', 'slice_002', 'merge'} <= set(labels)
+
+
+def test_jobs_out_of_time_are_continued(python_code, potentials, generate_frames):
+    pool = generate_frames('Si8', 12)
+    inputs = builder(pool, potentials, python_code, max_concurrent=1, options={'max_wallclock_seconds': 6})
+    inputs.parameters = orm.Dict({**inputs.parameters.get_dict(), 'batch_atoms': 16})
+    outputs, node = run_get_node(inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert outputs['pool'].frames.equals(relax_here(pool))
+    assert outputs['report']['jobs'] >= 1
+
+
+def test_slice_that_fails_keeps_its_frames(python_code, silicon_frames, aiida_profile):
+    broken = PotentialData.from_calculator('lammps', {'potential': 'Si_Stillinger_Weber', 'typo': 1}, elements=['Si'])
+    pool = silicon_frames(3)
+    _, node = run_get_node(builder(pool, {'potential_00': broken}, python_code, max_concurrent=1))
+    assert node.exit_status == ExploreWorkChain.exit_codes.ERROR_ALL_SLICES_FAILED.status
+    assert 'slice 0' in node.exit_message
+    assert 'typo' in node.exit_message
+
+
+def test_relaxation_that_cannot_be_finished_gives_what_there_is(python_code, potentials, generate_frames):
+    pool = generate_frames('Si8', 12)
+    inputs = {
+        'relax': {
+            'code': python_code,
+            'frames': DatasetData(pool),
+            'potentials': potentials,
+            'parameters': {'batch_atoms': 8, 'fmax': 1e-6},
+            'metadata': {'options': {'max_wallclock_seconds': 1}},
+        },
+        'max_iterations': orm.Int(2),
+    }
+    outputs, node = run_get_node(RelaxWorkChain, **inputs)
+    assert node.exit_status == RelaxWorkChain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
+    assert 'unfinished' in outputs['relaxed'].frames.known('status')
+    assert len(outputs['relaxed'].frames) == 12
+    first, second = node.called_descendants
+    assert second.inputs.parent_folder.uuid == first.outputs.remote_folder.uuid
+
+
+def test_merging_marks_what_is_missing(silicon_frames):
+    pool = silicon_frames(5)
+    pool = pool.replace(energy=np.arange(5.0))
+    n_slices = count_slices(5, slice_size=2, max_concurrent=1)
+    assert n_slices == 3
+    parts = {
+        0: pool.select([0, 3]).replace(status=['converged'] * 2),
+        2: pool.select([2]).replace(status=['uncertain']),
+    }
+    merged = merge_slices(pool, n_slices, parts)
+    assert merged.known('status').tolist() == ['converged', 'unfinished', 'uncertain', 'converged', 'unfinished']
+    assert np.array_equal(merged.positions, pool.positions)
+    assert np.isnan(merged.known('energy')).tolist() == [False, True, False, False, True]
+    assert 'no results' in merged.known('reason')[1]
+    with pytest.raises(ValueError, match='slice 1 of 3 has other frames'):
+        merge_slices(pool, n_slices, {1: pool.select([1])})
+
+
+@pytest.mark.parametrize(
+    ('size', 'slice_size', 'concurrent', 'expected'), [(1, 1000, 4, 1), (3000, 1000, 2, 3), (50, 1000, 2, 2)]
+)
+def test_slices_are_small_and_keep_all_jobs_busy(size, slice_size, concurrent, expected):
+    assert count_slices(size, slice_size, concurrent) == expected
+
+
+def test_bad_input_is_refused_before_submission(python_code, potentials, silicon_frames, generate_frames):
+    with pytest.raises(ValueError, match='the pool is empty'):
+        run_get_node(builder(Frames.empty(), potentials, python_code))
+    with pytest.raises(ValueError, match='knows Si'):
+        run_get_node(builder(generate_frames('NaCl', 1), potentials, python_code))
+    with pytest.raises(ProtocolError, match=r'`parameters\.fmx` is unknown'):
+        builder(silicon_frames(1), potentials, python_code, parameters={'fmx': 1})
