@@ -118,10 +118,7 @@ def test_caching_hits(frames):
 def test_equal_arrays_are_held_once(frames):
     candidates = frames.without('energy', 'forces', 'stress', 'status')
     unlabelled, labelled = DatasetData(candidates).store(), DatasetData(frames).store()
-    keys = [
-        {name: item['k'] for name, item in node.base.repository.metadata['o'].items()}
-        for node in (unlabelled, labelled)
-    ]
+    held = [node.base.repository.metadata['o'] for node in (unlabelled, labelled)]
     for name in ('numbers.npy', 'offsets.npy', 'positions.npy', 'cells.npy', 'origin.npy'):
         assert held[0][name]['k'] == held[1][name]['k']
 

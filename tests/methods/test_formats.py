@@ -142,6 +142,23 @@ def test_virial_is_minus_stress_times_volume(tmp_path):
 
 
 @pytest.mark.parametrize('format', DEEPMD)
+@pytest.mark.parametrize('asked', [['Na', 'Cl'], ['Cl', 'Na']])
+def test_deepmd_kit_understands_what_is_written(tmp_path, generate_frames, format, asked):
+    from deepmd.utils.data import DeepmdData
+
+    frames = generate_frames('Na2Cl2', 1, labelled=True)
+    write_frames(frames, tmp_path, format, asked)
+    (system,) = tmp_path.iterdir()
+    data = DeepmdData(str(system), type_map=['Na', 'Cl'], sort_atoms=False)
+    data.add('energy', 1, high_prec=True).add('force', 3, atomic=True).add('virial', 9)
+    batch = data.get_batch(1)
+    assert [['Na', 'Cl'][index] for index in np.ravel(batch['type'])] == frames.to_atoms()[0].get_chemical_symbols()
+    assert np.ravel(batch['energy']) == frames.energy
+    np.testing.assert_allclose(np.ravel(batch['force']), frames.forces.ravel(), rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(batch['virial']), -(frames.stress * frames.volumes[0]).ravel(), rtol=1e-6)
+
+
+@pytest.mark.parametrize('format', DEEPMD)
 def test_type_map_is_written_as_given(frames, tmp_path, format):
     asked = ['O', 'Al', 'Si', 'Na']
     write_frames(frames, tmp_path, format, asked)
