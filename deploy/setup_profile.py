@@ -46,9 +46,11 @@ def ensure_profile(config: Config) -> None:
             broker_config=BrokerFactory(BROKER).get_default_config(),
         )
         config.set_default_profile(PROFILE, overwrite=True)
-    for name, value in OPTIONS.items():
+    changed = {name: value for name, value in OPTIONS.items() if config.get_option(name, scope=PROFILE) != value}
+    for name, value in changed.items():
         config.set_option(name, value, scope=PROFILE)
-    config.store()
+    if changed:
+        config.store()
 
 
 def forget_results_of_other_sources(record: Path) -> None:
