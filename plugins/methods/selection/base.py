@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import numpy as np
+from sklearn.metrics import pairwise_distances
 
 from aiida_prospect.common.frames import PER_ATOM, FloatArray, Frames, IntArray
 from aiida_prospect.methods.calibration import Calibration, usable_labels
@@ -178,28 +179,36 @@ def draw(request: SelectionRequest) -> list[Choice]:
     return [Choice(int(i), f'at random: {request.describe(int(i))}') for i in chosen]
 
 
-def spread_out(request: SelectionRequest, central: float = 0.8) -> list[Choice]:
-    """Choose unrelaxed frames that cover the space of fingerprints, each as far as can be from those before.
+def spread_out(request: SelectionRequest, central: float = 0.8, n_covered: int = 2000) -> list[Choice]:
+    """Choose unrelaxed frames so that the others lie near to one of them.
 
-    Farthest points are also the oddest; so only frames of usual volume are taken as long as there are enough. The first
-    is drawn at random.
+    Each choice lowers the mean distance of a frame to the nearest chosen or labelled one most (greedy facility
+    location: Nemhauser, Wolsey and Fisher, Math. Program. 14, 265 (1978)). Farthest points would do so for the largest
+    distance, but are the oddest frames: of random silicon they lie 0.1 to 0.4 eV/atom higher and leave the mean
+    distance no smaller than choosing at random does. Frames of unusual volume are not chosen as long as there are
+    enough others.
 
     :param central: share of the volumes per atom of a composition that counts as usual.
+    :param n_covered: at most so many frames, drawn at random, stand for all that are to be near.
     """
     eligible = np.flatnonzero(request.eligible)
+    if not len(eligible):
+        return []
     usual = eligible[_of_usual_volume(request.pool, central)[eligible]]
     candidates = usual if len(usual) >= request.n_select else eligible
-    if not len(candidates):
-        return []
-    points = request.fingerprints[candidates]
-    distance = request.nearest_label[0][candidates].copy()
-    position = int(np.argmax(distance)) if np.isfinite(distance).all() else int(request.rng.integers(len(candidates)))
+    covered = np.sort(request.rng.permutation(eligible)[:n_covered])
+    between = pairwise_distances(request.fingerprints[candidates], request.fingerprints[covered]).astype(np.float32)
+    # Normalised fingerprints are never more than 2 apart.
+    left = np.minimum(request.nearest_label[0][covered], 2.0).astype(np.float32)
+    free = np.ones(len(candidates), dtype=bool)
     chosen: list[Choice] = []
-    while len(chosen) < request.n_select and distance[position] >= request.tolerance:
+    while len(chosen) < request.n_select and free.any():
+        remaining = np.minimum(between, left).sum(axis=1)
+        position = int(np.argmin(np.where(free, remaining, np.inf)))
         index = int(candidates[position])
-        chosen.append(Choice(index, f'unlike the others: {request.describe(index)}'))
-        distance = np.minimum(distance, distances_to(points, points[position]))
-        position = int(np.argmax(distance))
+        chosen.append(Choice(index, f'stands for others: {request.describe(index)}'))
+        left = np.minimum(left, between[position])
+        free &= distances_to(request.fingerprints[candidates], request.fingerprints[index]) >= request.tolerance
     return chosen
 
 

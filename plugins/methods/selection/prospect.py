@@ -10,7 +10,7 @@ penalisation, González et al., AISTATS 2016), so that one basin does not take a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,8 +33,10 @@ class ProspectSettings:
     :param energy_scale: loss of lower confidence bound that is worth a structure unlike the others, eV per atom.
     :param length_scale: distance of fingerprints within which a label tells about a frame; 0.1 is far more than one
         minimum at finite temperature and a quarter of the usual distance of two phases.
-    :param rattled_share: share of the rest that is displaced: symmetric crystals have no forces and teach little.
-    :param displacement: standard deviation of a displacement, Å.
+    :param rattled_share: share of the rest, and of cycle 0, that is displaced: symmetric crystals have no forces and
+        teach little.
+    :param initial_displacement: standard deviation of a displacement in cycle 0, Å.
+    :param displacement: the same in cycle 1, Å.
     :param displacement_decay: factor per cycle after the first.
     """
 
@@ -47,6 +49,7 @@ class ProspectSettings:
     energy_scale: float = 0.05
     length_scale: float = 0.1
     rattled_share: float = 0.5
+    initial_displacement: float = 0.1
     displacement: float = 0.15
     displacement_decay: float = 0.8
 
@@ -55,7 +58,9 @@ def select(request: SelectionRequest) -> list[Choice]:
     """Choose frames to confirm, to settle and to discover; spread out before there are energies."""
     settings = request.settings(ProspectSettings)
     if not request.explored:
-        return spread_out(request)
+        rattle = _every(settings.rattled_share)
+        width = settings.initial_displacement
+        return [replace(choice, displacement=width if next(rattle) else 0.0) for choice in spread_out(request)]
     return _Selection(request, settings).run()
 
 

@@ -138,15 +138,24 @@ def test_disputed_label_is_asked_for_again(name, request_of, pool):
 
 
 def test_spread_out_covers_the_pool(request_of):
-    """Farthest points leave no frame as far from the chosen ones as points at random do."""
-    request = request_of(0, n_select=15)
+    """Every seed leaves the frames nearer to a chosen one than points at random do."""
 
-    def radius(chosen):
-        points = request.fingerprints
-        return np.linalg.norm(points[:, None] - points[None, chosen], axis=2).min(axis=1).max()
+    def distance(chosen):
+        points = request_of(0).fingerprints
+        return np.linalg.norm(points[:, None] - points[None, chosen], axis=2).min(axis=1).mean()
 
-    at_random = [radius(indices(load_strategy('random')(request_of(0, n_select=15, seed=s)))) for s in range(10)]
-    assert radius(indices(spread_out(request, central=1.0))) < np.mean(at_random)
+    for seed in range(5):
+        request = request_of(0, n_select=15, seed=seed)
+        at_random = distance(indices(load_strategy('random')(request)))
+        assert distance(indices(spread_out(request))) < at_random
+
+
+def test_spread_out_stays_away_from_labels(request_of, pool):
+    labelled = pool.select(range(0, 60, 2))
+    labelled = labelled.replace(status=['ok'] * len(labelled))
+    near = request_of(0, n_select=10, labelled=labelled).nearest_label[0]
+    chosen = indices(spread_out(request_of(0, n_select=10, labelled=labelled)))
+    assert near[chosen].mean() > near[1::2].mean()
 
 
 def test_spread_out_prefers_usual_volumes(request_of, pool):
