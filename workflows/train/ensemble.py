@@ -1,0 +1,214 @@
+"""An ensemble of force fields whose disagreement tells where they know too little."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain, append_, while_
+from aiida.orm import AbstractCode, ArrayData, Dict, Int, Str, WorkChainNode
+from aiida.plugins import WorkflowFactory
+
+from aiida_prospect.calculations.functions.clean_labels import clean_labels
+from aiida_prospect.calculations.functions.judge_members import judge_members
+from aiida_prospect.calculations.deepmd_train import validate_training
+from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.workflows.protocols import load_protocol
+
+MEMBER_WORKFLOW = 'prospect.train.deepmd'
+MAX_ATTEMPTS = 2
+
+
+def member_seed(seed: int, index: int, attempt: int) -> int:
+    """Return the seed of a training, different for each member and attempt."""
+    return 10007 * seed + 101 * index + attempt
+
+
+def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
+    """Refuse numbers that cannot be met."""
+    if 'n_models' not in inputs:
+        return None
+    wanted = inputs['n_models'].value
+    if wanted < 1:
+        return f'`n_models` is {wanted}, expected at least 1'
+    return None
+
+
+class TrainEnsembleWorkChain(WorkChain):
+    """Clean the labels, train some force fields that differ by their seeds, and refuse those that are worse than the others."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define the process."""
+        super().define(spec)
+        spec.input_namespace('training', valid_type=DatasetData, dynamic=True, validator=validate_training)
+        spec.input_namespace(
+            'initial', valid_type=PotentialData, dynamic=True, required=False, help='One for each member to start from.'
+        )
+        spec.input('n_models', valid_type=Int, default=lambda: Int(4))
+        spec.input('max_concurrent', valid_type=Int, default=lambda: Int(4), help='Trainings at the same time.')
+        spec.input('seed', valid_type=Int, default=lambda: Int(0))
+        spec.input('member_workflow', valid_type=Str, default=lambda: Str(MEMBER_WORKFLOW))
+        spec.input_namespace('member', dynamic=True, help='Inputs of the work chain that trains a member.')
+        spec.input_namespace('members', dynamic=True, required=False, help='Laid over them: `member_01.parameters`, ….')
+        spec.input('cleaning', valid_type=Dict, help='Thresholds of `clean_labels`.')
+        spec.input('ensemble', valid_type=Dict, help='`max_error_ratio` and `min_models`.')
+        spec.inputs.validator = validate_inputs
+        spec.output_namespace('potentials', valid_type=PotentialData, dynamic=True)
+        spec.output_namespace('curves', valid_type=ArrayData, dynamic=True, help='Learning curves.')
+        spec.output('acceptance', valid_type=Dict, help='Which frames were rejected, and why.')
+        spec.output('report', valid_type=Dict, help='Errors of the members, which were refused, and why.')
+        spec.outline(
+            cls.setup,
+            cls.clean,
+            cls.inspect_cleaning,
+            while_(cls.should_train)(cls.train_members, cls.inspect_members),
+            cls.results,
+        )
+        spec.exit_code(201, 'ERROR_NO_TRAINING_DATA', message='All {count} frames were rejected: {reasons}')
+        spec.exit_code(401, 'ERROR_CLEANING_FAILED', message='The labels could not be screened: {message}')
+        spec.exit_code(
+            402, 'ERROR_MEMBERS_FAILED', message='{good} of {wanted} potentials are good, not {least}: {reasons}'
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: AbstractCode,
+        training: Mapping[str, DatasetData] | None = None,
+        *,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder.
+
+        :param code: Python interpreter with DeePMD-kit.
+        :param training: sets of labelled frames.
+        :param protocol: ``fast``, ``balanced`` or ``stringent``.
+        :param overrides: laid over the values of the protocol; those under ``member`` over the member's protocol.
+        :param options: ``metadata.options`` of the jobs.
+        """
+        values = load_protocol('train_ensemble', protocol, overrides)
+        member = WorkflowFactory(MEMBER_WORKFLOW).get_builder_from_protocol(
+            code, protocol=protocol, overrides=values['member'], options=options
+        )
+        builder = cls.get_builder()
+        if training:
+            builder.training = dict(training)
+        builder.n_models = Int(values['n_models'])
+        builder.max_concurrent = Int(values['max_concurrent'])
+        builder.cleaning = Dict(values['cleaning'])
+        builder.ensemble = Dict(values['ensemble'])
+        builder.member = member._inputs(prune=True)
+        return builder
+
+    def setup(self) -> None:
+        """Queue the first training of each member."""
+        self.ctx.workflow = WorkflowFactory(self.inputs.member_workflow.value)
+        self.ctx.names = [f'member_{index:02d}' for index in range(self.inputs.n_models.value)]
+        self.ctx.queue = [(index, 0) for index in range(self.inputs.n_models.value)]
+        self.ctx.launched = []
+        self.ctx.latest = {}
+        self.ctx.judgement = None
+        self.ctx.initial = self._choose_initial()
+
+    def _choose_initial(self) -> list[PotentialData]:
+        """Return the potentials to start from, none if they do not know an element of the training data."""
+        initial = [node for _, node in sorted(self.inputs.get('initial', {}).items())]
+        elements = {symbol for dataset in self.inputs.training.values() for symbol in dataset.elements}
+        foreign = elements - {symbol for node in initial for symbol in node.type_map}
+        if initial and foreign:
+            self.report(f'training from scratch: the earlier potentials do not know {", ".join(sorted(foreign))}')
+            return []
+        return initial
+
+    def clean(self) -> None:
+        """Screen the labels."""
+        self.ctx.acceptance, self.ctx.cleaning = clean_labels.run_get_node(
+            parameters=self.inputs.cleaning, **self.inputs.training
+        )
+
+    def inspect_cleaning(self) -> ExitCode | None:
+        """End if nothing is left to train on."""
+        if not self.ctx.cleaning.is_finished_ok:
+            return self.exit_codes.ERROR_CLEANING_FAILED.format(message=self.ctx.cleaning.exit_message)
+        self.out('acceptance', self.ctx.acceptance)
+        counts = Counter(reason for found in self.ctx.acceptance['rejected'].values() for reason in found.values())
+        total = sum(self.ctx.acceptance['n_frames'].values())
+        if counts:
+            self.report(f'{sum(counts.values())} of {total} frames are left out')
+        if self.ctx.acceptance['n_accepted'] == 0:
+            reasons = '; '.join(f'{reason} ({count})' for reason, count in counts.most_common(3))
+            return self.exit_codes.ERROR_NO_TRAINING_DATA.format(count=total, reasons=reasons)
+        return None
+
+    def should_train(self) -> bool:
+        """Tell whether trainings are left to be started."""
+        return bool(self.ctx.queue)
+
+    def train_members(self) -> ToContext:
+        """Start as many trainings as may run at the same time."""
+        batch = [self.ctx.queue.pop(0) for _ in range(min(self.inputs.max_concurrent.value, len(self.ctx.queue)))]
+        for index, attempt in batch:
+            node = self.submit(self.ctx.workflow, **self._member_inputs(index, attempt))
+            self.ctx.launched.append((index, attempt))
+            self.to_context(trainings=append_(node))
+        return ToContext()
+
+    def _member_inputs(self, index: int, attempt: int) -> AttributeDict:
+        name = self.ctx.names[index]
+        inputs = AttributeDict({**self.inputs.member, **self.inputs.get('members', {}).get(name, {})})
+        inputs.training = dict(self.inputs.training)
+        inputs.acceptance = self.ctx.acceptance
+        inputs.seed = Int(member_seed(self.inputs.seed.value, index, attempt))
+        if attempt == 0 and index < len(self.ctx.initial):
+            inputs.initial = self.ctx.initial[index]
+        inputs.metadata = {'call_link_label': name if attempt == 0 else f'{name}_again'}
+        return inputs
+
+    def inspect_members(self) -> None:
+        """When all are trained, compare them, and queue a second training, from scratch, of those that are bad."""
+        if self.ctx.queue:
+            return
+        latest: dict[int, tuple[int, WorkChainNode]] = {}
+        for (index, attempt), node in zip(self.ctx.launched, self.ctx.trainings, strict=True):
+            latest[index] = (attempt, node)
+        self.ctx.latest = {self.ctx.names[index]: node for index, (_, node) in latest.items()}
+        failures = {
+            name: f'{node.process_label}<{node.pk}> ended with {node.exit_status}: {node.exit_message}'
+            for name, node in self.ctx.latest.items()
+            if not node.is_finished_ok
+        }
+        results = {name: node.outputs.results for name, node in self.ctx.latest.items() if name not in failures}
+        self.ctx.judgement = judge_members(parameters=self.inputs.ensemble, failures=Dict(failures), **results)
+        for name, reason in sorted(self.ctx.judgement['refused'].items()):
+            index = self.ctx.names.index(name)
+            attempt = latest[index][0] + 1
+            hopeless = (latest[index][1].exit_status or 0) // 100 == 2
+            again = attempt < MAX_ATTEMPTS and not hopeless
+            self.report(f'{name} is {"trained again from scratch" if again else "not used"}: {reason}')
+            if again:
+                self.ctx.queue.append((index, attempt))
+
+    def results(self) -> ExitCode | None:
+        """Attach the good potentials and all learning curves."""
+        judgement = self.ctx.judgement
+        self.out('report', judgement)
+        accepted = judgement['accepted']
+        for number, name in enumerate(accepted):
+            self.out(f'potentials.potential_{number:02d}', self.ctx.latest[name].outputs.potential)
+        for name, node in self.ctx.latest.items():
+            if 'learning_curve' in node.outputs:
+                self.out(f'curves.{name}', node.outputs.learning_curve)
+        wanted = self.inputs.n_models.value
+        least = min(wanted, self.inputs.ensemble.get_dict().get('min_models', 2))
+        if len(accepted) < least:
+            reasons = '; '.join(f'{name}: {reason}' for name, reason in sorted(judgement['refused'].items()))
+            return self.exit_codes.ERROR_MEMBERS_FAILED.format(
+                good=len(accepted), wanted=wanted, least=least, reasons=reasons
+            )
+        return None
