@@ -128,7 +128,7 @@ class DatasetData(ArrayData):
         """Return a new node with the frames in a file, see :func:`~aiida_prospect.methods.formats.read_frames`."""
         return cls(read_frames(path, format, type_map))
 
-    def export(  # type: ignore[override]
+    def export(
         self,
         path: Path | str,
         fileformat: str | None = None,

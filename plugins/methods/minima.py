@@ -95,7 +95,7 @@ def _group(
     kind = {i: reduced_composition(relaxed[i].numbers) for i in structures}
     groups: dict[int, list[int]] = {}
     # Among equal energies the smaller cell represents the crystal, whatever the order of the frames.
-    for i in sorted(structures, key=lambda i: (round(energy[i] / RESOLUTION), len(structures[i]), i)):
+    for i in sorted(structures, key=lambda i: (round(float(energy[i]) / RESOLUTION), len(structures[i]), i)):
         for j in groups:
             if (
                 kind[i] == kind[j]
