@@ -200,15 +200,19 @@ def spread_out(request: SelectionRequest, central: float = 0.8, n_covered: int =
     between = pairwise_distances(request.fingerprints[candidates], request.fingerprints[covered]).astype(np.float32)
     # Normalised fingerprints are never more than 2 apart.
     left = np.minimum(request.nearest_label[0][covered], 2.0).astype(np.float32)
-    free = np.ones(len(candidates), dtype=bool)
+    gain = np.maximum(left - between, 0).sum(axis=1, dtype=float)
     chosen: list[Choice] = []
-    while len(chosen) < request.n_select and free.any():
-        remaining = np.minimum(between, left).sum(axis=1)
-        position = int(np.argmin(np.where(free, remaining, np.inf)))
+    while len(chosen) < request.n_select and np.isfinite(gain).any():
+        position = int(np.argmax(gain))
+        # A gain only falls as more is chosen: what is the best still when brought up to date is the best of all.
+        gain[position] = np.maximum(left - between[position], 0).sum(dtype=float)
+        if np.argmax(gain) != position:
+            continue
         index = int(candidates[position])
         chosen.append(Choice(index, f'stands for others: {request.describe(index)}'))
         left = np.minimum(left, between[position])
-        free &= distances_to(request.fingerprints[candidates], request.fingerprints[index]) >= request.tolerance
+        copies = distances_to(request.fingerprints[candidates], request.fingerprints[index]) < request.tolerance
+        gain[copies] = -np.inf
     return chosen
 
 
