@@ -57,8 +57,8 @@ class LabelWorkChain(WorkChain):
     computed; if a relaxation was stopped before its end, the frame is ``ok``, the numbers are those of the final
     positions, and the reason says so.
 
-    An implementation defines :meth:`should_label`, :meth:`label_candidates` and :meth:`collect_labels`, and a class method
-    ``get_builder_from_protocol(candidates, *, protocol=None, overrides=None, ...)`` that also takes ``None`` for
+    An implementation defines :meth:`should_label`, :meth:`label_candidates` and :meth:`collect_labels`, and a class
+    method ``get_builder_from_protocol(candidates, *, protocol=None, overrides=None, ...)`` that also takes ``None`` for
     candidates that do not exist yet. It must be launchable from a plain dictionary of its inputs.
     """
 
@@ -112,7 +112,7 @@ class LabelWorkChain(WorkChain):
         spec.exit_code(
             501,
             'ERROR_TOO_MANY_FAILED',
-            message='{failed} of {tried} labels failed or did not converge, more than {allowed:.0%}; the first: {reason}',
+            message='{failed} of {tried} labels failed or did not converge, more than {allowed:.0%}; first: {reason}',
         )
 
     def screen_candidates(self) -> None:
