@@ -61,9 +61,7 @@ def upf_files(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() == '.upf':
             element = UpfData(path.open('rb')).element
             if element in files:
-                raise SystemExit(
-                    f'{folder} has two pseudopotentials of {element}: {files[element].name} and {path.name}'
-                )
+                raise SystemExit(f'{folder} has two files for {element}: {files[element].name} and {path.name}')
             files[element] = path
     if not files:
         raise SystemExit(f'{folder} has no files *.upf')
