@@ -10,12 +10,12 @@ from aiida.common.folders import Folder
 def copy_runtime(folder: Folder, *modules: str) -> list[str]:
     """Copy modules of this package into a job's folder, under their own import paths.
 
-    In the working directory ``python -m aiida_prospect.calculations.runners.relax`` then finds the same code that the tests
-    import, whatever is installed on the compute side.
+    In the working directory ``python -m aiida_prospect.calculations.runners.relax`` then finds the same code that the
+    tests import, whatever is installed on the compute side.
 
     :param modules: import names of modules or of packages; of a package all modules directly in it are taken.
-    :return: the paths written, relative to the folder, which a calculation job should exclude from its provenance because
-        the version of the package that made the job is recorded already.
+    :return: the paths written, relative to the folder, which a calculation job should exclude from its provenance
+        because the version of the package that made the job is recorded already.
     """
     written: set[str] = set()
     for module in modules:

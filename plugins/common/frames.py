@@ -176,7 +176,7 @@ class Frames:
 
     def without(self, *names: str) -> Frames:
         """Return a copy that has forgotten some fields."""
-        return replace(self, **dict.fromkeys(names))
+        return self.replace(**dict.fromkeys(names))
 
     def select(self, indices: Iterable[int] | NDArray[Any]) -> Frames:
         """Return some frames, in the order asked for.
@@ -273,5 +273,5 @@ class Frames:
         unknown = set(arrays) - {f.name for f in fields(cls)}
         missing = set(REQUIRED) - set(arrays)
         if unknown or missing:
-            raise ValueError(f'unknown arrays: {sorted(unknown) or "none"}; missing arrays: {sorted(missing) or "none"}')
+            raise ValueError(f'unknown arrays: {sorted(unknown) or "none"}; missing: {sorted(missing) or "none"}')
         return cls(**arrays)

@@ -1,8 +1,8 @@
 """Units and signs at the border to other programs.
 
-Inside the package everything is in eV, Å, eV/Å, eV/Å³, K and fs. Stress has ASE's sign, positive when the crystal is under
-tension: it is the derivative of the energy by the strain, divided by the volume. The virial, which DeePMD-kit trains on,
-is minus the stress times the volume. Constants: CODATA 2022 by way of :mod:`scipy.constants`.
+Inside the package everything is in eV, Å, eV/Å, eV/Å³, K and fs. Stress has ASE's sign, positive when the crystal is
+under tension: it is the derivative of the energy by the strain, divided by the volume. The virial, which DeePMD-kit
+trains on, is minus the stress times the volume. Constants: CODATA 2022 by way of :mod:`scipy.constants`.
 """
 
 import numpy as np

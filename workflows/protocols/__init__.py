@@ -17,8 +17,9 @@ class ProtocolError(ValueError):
 def load_protocol(name: str, protocol: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the values of a protocol.
 
-    A file has the keys ``default_inputs``, ``default_protocol`` and ``protocols``; each of the latter has a ``description``
-    and otherwise only differences. Keys listed under ``free`` may be overridden by mappings of any content.
+    A file has the keys ``default_inputs``, ``default_protocol`` and ``protocols``; each of the latter has a
+    ``description`` and otherwise only differences. Keys listed under ``free`` may be overridden by mappings of any
+    content.
 
     :param name: of the file in this folder, without its ending.
     :param protocol: ``None`` for the default one.
