@@ -31,6 +31,8 @@ def read_structures(paths: Iterable[Path | str]) -> Frames:
             raise ValueError(
                 f'`{path}` holds no structure that ASE can read ({error}): give CIF, POSCAR or extended XYZ'
             ) from error
+        if not found:
+            raise ValueError(f'`{path}` holds no structure: give CIF, POSCAR or extended XYZ')
         for atoms in found:
             _check_atoms(atoms, path)
         structures += found

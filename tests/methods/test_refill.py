@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from aiida_prospect.methods.pool.generate import generate
+from aiida_prospect.methods.pool.spec import PoolSpec
+from aiida_prospect.methods.refill import refill, surplus
+
+SPEC = PoolSpec({'Si': 4}, 10)
+
+
+@pytest.fixture
+def pool():
+    frames, _ = generate(SPEC, np.random.default_rng(0))
+    return frames.replace(energy=np.arange(10.0)[::-1], steps=np.full(10, 7), status=np.full(10, 'converged'))
+
+
+def test_lowest_frames_of_each_cluster_stay():
+    labels = np.array([0, 1, 0, -1, 0, 1, -2, 0])
+    energies = np.array([3.0, 5.0, 1.0, 0.0, np.nan, 4.0, 9.0, 2.0])
+    np.testing.assert_array_equal(np.flatnonzero(surplus(labels, energies, 2)), [0, 3, 4])
+    np.testing.assert_array_equal(np.flatnonzero(surplus(labels, energies, 1)), [0, 1, 3, 4, 7])
+    np.testing.assert_array_equal(np.flatnonzero(surplus(labels, None, 2)), [3, 4, 7])
+
+
+def test_frames_that_stay_do_so_with_all_that_is_known(pool):
+    marked = np.isin(np.arange(10), [2, 5, 9])
+    filled, report = refill(
+        pool, marked, PoolSpec({'Si': 4}, 0, formula_units=(2,), origin_prefix='c01-'), np.random.default_rng(1)
+    )
+    assert filled.select(~marked).equals(pool.select(~marked))
+    assert report.requested == 3
+    fresh = filled.select(marked)
+    assert np.all(np.isnan(fresh.energy))
+    assert set(fresh.status) == {''}
+    assert set(fresh.steps) == {-1}
+    assert all(name.startswith('c01-') for name in fresh.origin)
+    assert fresh.formulas == ['Si8'] * 3
+    assert len(set(filled.origin)) == 10
+
+
+def test_nothing_marked_changes_nothing(pool):
+    filled, _ = refill(pool, np.zeros(10, dtype=bool), SPEC, np.random.default_rng(1))
+    assert filled.equals(pool)
+
+
+def test_misuse_is_refused(pool):
+    with pytest.raises(ValueError, match='another `origin_prefix`'):
+        refill(pool, np.ones(10, dtype=bool), SPEC, np.random.default_rng(1))
+    with pytest.raises(ValueError, match='mask'):
+        refill(pool, np.ones(3, dtype=bool), SPEC, np.random.default_rng(1))
+    with pytest.raises(ValueError, match='keep_per_cluster'):
+        surplus(np.zeros(3, dtype=int), None, 0)
+    with pytest.raises(ValueError, match='another pool'):
+        surplus(np.zeros(3, dtype=int), np.zeros(2), 1)
