@@ -84,6 +84,16 @@ pip_install() {
     printf '%s' "$content" >"$stamp"
 }
 
+# AiiDA asks `ps` whether a job on this machine still runs; containers and minimal systems lack it.
+install_ps() {
+    command -v ps >/dev/null && return
+    if may_install; then
+        say 'installing procps'
+        apt_install procps || warn 'apt could not install procps'
+    fi
+    command -v ps >/dev/null || die 'ps is not installed. Ask the administrator for: apt install procps'
+}
+
 # Install pw.x where that is allowed; otherwise say what to ask for. Returns 1 if it is not there in the end.
 install_pw() {
     command -v pw.x >/dev/null && return

@@ -66,6 +66,7 @@ TXT
 
 set_up() {
     mkdir -p "$HOME_FOLDER/work"
+    install_ps
     make_environment "$ENVIRONMENT"
     pip_install "$ENVIRONMENT" package --editable '.[deepmd,qe]'
     local options=(--python "$ENVIRONMENT/bin/python" --work "$HOME_FOLDER/work")

@@ -22,6 +22,7 @@ elif [[ $PROSPECT_TEST_PYTORCH_PYTHON == no ]]; then
     PROSPECT_TEST_PYTORCH_PYTHON=
 fi
 export PROSPECT_TEST_PYTORCH_PYTHON
+install_ps
 install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
 
 one_thread
