@@ -17,8 +17,8 @@ from aiida_prospect.methods.labels_quantumespresso import read_run
 def collect_quantumespresso(screened: DatasetData, outcomes: orm.Dict, **outputs: orm.Data) -> dict[str, orm.Data]:
     """Return the labels of all candidates, and a report.
 
-    :param outcomes: ``frames``: by index a dictionary of ``key``, ``status``, ``reason`` and ``steps``; ``costs``, which
-        go into the report.
+    :param outcomes: ``frames``: by index a dictionary of ``key``, ``status``, ``reason`` and ``steps``; and ``costs``,
+        which go into the report.
     :param outputs: of the runs that are ``ok``: ``{key}_parameters``, ``{key}_trajectory`` and, if the atoms moved,
         ``{key}_structure``.
     """

@@ -25,9 +25,9 @@ def read_run(
 ) -> Run:
     """Return the label that a run of pw.x gives.
 
-    With smearing the energy that pw.x calls total, ``energy`` here, contains the −TS of the smearing (``energy_smearing``):
-    it is the free energy, and of that the forces and the stress are the derivatives (de Gironcoli, Phys. Rev. B 51,
-    6773 (1995)). So it must not be extrapolated to vanishing smearing.
+    With smearing the energy that pw.x calls total, ``energy`` here, contains the −TS of the smearing
+    (``energy_smearing``): it is the free energy, and of that the forces and the stress are the derivatives
+    (de Gironcoli, Phys. Rev. B 51, 6773 (1995)). So it must not be extrapolated to vanishing smearing.
 
     :param parameters: ``output_parameters`` of a run.
     :param forces: (k, n, 3), eV/Å; the last of the k is meant.

@@ -20,6 +20,7 @@ from aiida_prospect.data.potential import PotentialData, resolve_calculator
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.label.base import LabelWorkChain
+from aiida_prospect.workflows.label.codes import check_code
 from aiida_prospect.workflows.protocols import load_protocol
 
 EvaluateCalculation = CalculationFactory('prospect.evaluate')
@@ -31,14 +32,14 @@ RESULTS = ('evaluated', 'relaxed')
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Refuse elements that the potential does not know."""
+    """Refuse elements that the potential does not know, and a code that is not there."""
     if 'candidates' not in inputs or 'potential' not in inputs:
         return None
     known = inputs['potential'].type_map
     foreign = sorted(set(inputs['candidates'].elements) - set(known))
     if foreign:
         return f'the potential knows {", ".join(known)}, but there are candidates with {", ".join(foreign)}'
-    return None
+    return check_code(inputs['code']) if 'code' in inputs else None
 
 
 class CalculatorLabelWorkChain(LabelWorkChain):

@@ -66,8 +66,8 @@ def find_cutoffs(family: Any, elements: tuple[str, ...], parameters: Mapping[str
     missing = sorted(set(elements) - set(family.elements))
     if missing:
         raise ValueError(
-            f'the family `{family.label}` has no pseudopotential of {", ".join(missing)}: add the UPF files to its folder '
-            'and install it under another label, or give a family that covers all elements'
+            f'the family `{family.label}` has no pseudopotential of {", ".join(missing)}: add the UPF files to its '
+            'folder and install it under another label, or give a family that covers all elements'
         )
     given = parameters.get('SYSTEM', {})
     if 'ecutwfc' in given:

@@ -1,0 +1,43 @@
+"""For each labelling code what its work chain needs to run fast."""
+
+import pytest
+from aiida.plugins import WorkflowFactory
+
+from aiida_prospect.data.dataset import DatasetData
+
+# Two atoms, one k-point and few plane waves: a second of pw.x.
+CHEAP = {
+    'parameters': {'SYSTEM': {'ecutwfc': 12.0}},
+    'kpoints_distance': 3.0,
+    'relax': {'kpoints_distance': 3.0, 'max_iterations': 1, 'parameters': {'CONTROL': {'nstep': 2}}},
+}
+
+
+@pytest.fixture
+def label_calculator(python_code):
+    """Return a factory of builders that label with a potential of LAMMPS."""
+
+    def build(frames, overrides=None, **options):
+        return WorkflowFactory('prospect.label.calculator').get_builder_from_protocol(
+            DatasetData(frames),
+            code=python_code,
+            **{'arguments': {'potential': 'Si_Stillinger_Weber'}, **options},
+            overrides=overrides,
+        )
+
+    return build
+
+
+@pytest.fixture
+def label_quantumespresso(pw_code, pseudo_family):
+    """Return a factory of builders that label with pw.x."""
+
+    def build(frames, overrides=None, **options):
+        return WorkflowFactory('prospect.label.quantumespresso').get_builder_from_protocol(
+            DatasetData(frames),
+            **{'code': pw_code, 'pseudo_family': pseudo_family.label, **options},
+            protocol='fast',
+            overrides={**CHEAP, **(overrides or {})},
+        )
+
+    return build

@@ -1,0 +1,123 @@
+"""Tests of labels from pw.x, with pw.x."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from aiida.engine import run_get_node
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.common.units import virial_from_stress
+from aiida_prospect.workflows.label.quantumespresso import find_cutoffs, load_family
+
+STEP = 0.01
+STRAIN = np.array([[1.0, 0.5, 0.0], [0.5, -0.2, 0.0], [0.0, 0.0, 0.6]])
+SHIFT = np.array([[0.0, 0.0, 0.0], [1.0, 0.4, -0.7]])
+
+
+def strained_crystals():
+    """Return a compressed crystal without symmetry, and it strained and with an atom moved, to and fro."""
+    atoms = bulk('Si', 'diamond', a=5.2)
+    atoms.positions[1] += [0.05, 0.1, -0.03]
+    family = [atoms]
+    for sign in (1, -1):
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell.array @ (np.eye(3) + sign * STEP * STRAIN), scale_atoms=True)
+        moved = atoms.copy()
+        moved.positions += sign * STEP * SHIFT
+        family += [strained, moved]
+    return Frames.from_atoms(family)
+
+
+def overlap(processes):
+    """Return the largest number of processes that lived at the same time."""
+    events = [(p.ctime, 1) for p in processes] + [(p.mtime, -1) for p in processes]
+    return int(np.max(np.cumsum([change for _, change in sorted(events)])))
+
+
+def test_signs_and_units_by_finite_differences_and_window(label_quantumespresso):
+    """Forces and stress are the derivatives of the energy, and never more than two processes run at a time.
+
+    The cut-off is high enough for the energy to be nearly that of a complete set of plane waves also when the cell, and
+    with it the set, changes.
+    """
+    builder = label_quantumespresso(
+        strained_crystals(), {'parameters': {'SYSTEM': {'ecutwfc': 30.0}}, 'max_concurrent': 2}
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    energy, volume = labels.energy, labels.volumes
+    derivative = (energy[1] - energy[3]) / (2 * STEP)
+    assert derivative < 0, 'a compressed crystal gains energy when it expands'
+    assert np.sum(labels.stress[0] * STRAIN) * volume[0] == pytest.approx(derivative, rel=0.02)
+    assert np.sum(virial_from_stress(labels.stress, volume)[0] * STRAIN) == pytest.approx(-derivative, rel=0.02)
+    assert np.trace(virial_from_stress(labels.stress, volume)[0]) > 0
+    derivative = (energy[2] - energy[4]) / (2 * STEP)
+    assert -np.sum(labels.forces[:2] * SHIFT) == pytest.approx(derivative, rel=0.01)
+    children = [child for child in node.called if child.process_label == 'PwBaseWorkChain']
+    assert len(children) == len(labels)
+    assert overlap(children) == 2
+
+
+def test_frame_without_self_consistency_is_never_ok_and_a_failure_is_explained(label_quantumespresso):
+    """Two iterations are too few for one crystal, and on two atoms at one place pw.x gives up."""
+    collapsed = Atoms('Si2', positions=[[0, 0, 0], [0, 0, 0]], cell=[5, 5, 5], pbc=True)
+    frames = Frames.from_atoms([bulk('Si', 'diamond', a=5.43), collapsed])
+    off = dict.fromkeys(('distance', 'distance_floor', 'volume_min', 'volume_max', 'angle', 'aspect', 'height'))
+    overrides = {
+        'parameters': {'SYSTEM': {'ecutwfc': 12.0}, 'ELECTRONS': {'electron_maxstep': 2}},
+        'max_iterations': 1,
+        'max_concurrent': 2,
+        'prechecks': off,
+    }
+    outputs, node = run_get_node(label_quantumespresso(frames, overrides))
+    assert node.exit_status == node.process_class.exit_codes.ERROR_NO_LABELS.status
+    labels = outputs['labels'].frames
+    assert labels.known('status').tolist() == ['unconverged', 'failed']
+    assert 'self-consistency' in labels.known('reason')[0]
+    assert 'exit status' in labels.known('reason')[1]
+    assert np.all(np.isnan(labels.energy))
+    assert np.all(np.isnan(labels.forces))
+    assert np.all(np.isnan(labels.stress))
+
+
+def test_unknown_family_is_refused_with_what_is_there(label_quantumespresso, silicon_frames):
+    with pytest.raises(ValueError, match=r'(?s)no family.*rrkj-pbe.*aiida-pseudo install'):
+        run_get_node(label_quantumespresso(silicon_frames(1), pseudo_family='SSSP/9.9'))
+
+
+def test_element_without_pseudopotential_is_refused(label_quantumespresso, generate_frames):
+    with pytest.raises(ValueError, match='no pseudopotential of Cl, Na'):
+        run_get_node(label_quantumespresso(generate_frames('NaCl', 1)))
+
+
+def test_code_of_another_program_is_refused(label_quantumespresso, silicon_frames, aiida_code_installed):
+    code = aiida_code_installed(
+        label='ph', filepath_executable='/bin/true', default_calc_job_plugin='core.arithmetic.add'
+    )
+    with pytest.raises(ValueError, match=r'is for `core.arithmetic.add`'):
+        run_get_node(label_quantumespresso(silicon_frames(1), code=code))
+
+
+def test_misspelt_override_is_refused(label_quantumespresso, silicon_frames):
+    with pytest.raises(ValueError, match='kpoint_distance'):
+        label_quantumespresso(silicon_frames(1), {'kpoint_distance': 0.2})
+
+
+def test_cutoffs_come_from_the_family_unless_given(pseudo_family):
+    family = load_family(pseudo_family.label)
+    assert find_cutoffs(family, ('Si',), {}) == {'ecutwfc': 20.0, 'ecutrho': 80.0}
+    assert find_cutoffs(family, ('Si',), {'SYSTEM': {'ecutwfc': 12.0}}) == {'ecutwfc': 12.0}
+
+
+def test_without_the_plugin_the_package_imports_and_names_the_extra():
+    script = (
+        'import sys; sys.modules["aiida_quantumespresso"] = None;'
+        'from aiida_prospect.workflows.label.quantumespresso import load_pw_base; load_pw_base()'
+    )
+    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert 'pip install "aiida-prospect[qe]"' in result.stderr
