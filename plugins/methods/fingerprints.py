@@ -1,9 +1,7 @@
 """Fingerprints of crystals that do not depend on how a crystal is written down.
 
 A fingerprint is the SOAP power spectrum (Bartók, Kondor and Csányi, Phys. Rev. B 87, 184115 (2013); DScribe 2) averaged
-over the atoms and normalised to one, so it is the same for every rotation, order of atoms and choice of cell, and two
-fingerprints are at most √2 apart (all components are not negative in practice, so the spectra of different phases stay
-well below that).
+over the atoms and normalised to one, so it is the same for every rotation, order of atoms and choice of cell.
 
 What a Euclidean distance means was calibrated with the default settings on silicon (diamond, lonsdaleite, 4H, β-tin,
 simple hexagonal, bcc, fcc, hcp, simple cubic, BC8, ST12, clathrates I and II) and NaCl (rock salt, CsCl, zinc blende,

@@ -72,6 +72,14 @@ def test_label_that_disagrees_forbids_to_stop(found, error, converged):
     assert assessment['confirmation']['largest_error'] == pytest.approx(abs(error))
 
 
+@pytest.mark.parametrize(('strain', 'converged'), [(0.008, True), (0.03, False)])
+def test_label_of_a_minimum_that_moved(found, strain, converged):
+    """From cycle to cycle a lattice constant changes a little; what has swollen by 9 % is another structure."""
+    labels = labels_at(found, [0, 2, 4])
+    labels = labels.replace(positions=labels.positions * (1 + strain), cells=labels.cells * (1 + strain))
+    assert judge(found, {'cycle_00': labels})['converged'] is converged
+
+
 def test_lower_cluster_that_appeared_forbids_to_stop(found):
     """The last phase becomes the lowest: it was at +0.2 eV/atom before this relaxation."""
     energy = found.energy.copy()

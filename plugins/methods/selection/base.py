@@ -17,6 +17,8 @@ from aiida_prospect.methods.clusters import NO_MINIMUM, Clusters, compositions, 
 from aiida_prospect.methods.fingerprints import TOLERANCE, distances_to, nearest
 
 ENTRY_POINT_GROUP = 'aiida_prospect.selection'
+# In tolerances: nearer than this, two frames have the same positions for all that a label can tell.
+SAME_POSITIONS = 0.25
 T = TypeVar('T')
 
 
@@ -127,7 +129,7 @@ class SelectionRequest:
         tolerance) with a frame whose labelling failed and would fail again.
         """
         failed = _only(self.labelled_fingerprints, ~usable_labels(self.labelled))
-        hopeless = nearest(self.fingerprints, failed)[0] < self.tolerance / 4
+        hopeless = nearest(self.fingerprints, failed)[0] < SAME_POSITIONS * self.tolerance
         return ((self.nearest_label[0] < self.tolerance) & ~self.disputed) | hopeless
 
     @cached_property

@@ -17,7 +17,7 @@ import numpy as np
 from aiida_prospect.common.frames import FloatArray, IntArray
 from aiida_prospect.methods.clusters import UNCERTAIN
 from aiida_prospect.methods.fingerprints import distances_to
-from aiida_prospect.methods.selection.base import Choice, SelectionRequest, spread_out
+from aiida_prospect.methods.selection.base import SAME_POSITIONS, Choice, SelectionRequest, spread_out
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class ProspectSettings:
     """
 
     n_lowest: int = 10
-    confirm_share: float = 0.5
-    uncertain_share: float = 0.25
+    confirm_share: float = 0.6
+    uncertain_share: float = 0.2
     kappa: float = 1.0
     default_ratio: float = 2.0
     max_bonus: float = 0.2
@@ -95,9 +95,8 @@ class _Selection:
         for index in sorted(open_ones, key=lambda i: (self.bound[i], i))[: min(n_most, self.left)]:
             if self.taken[index]:
                 continue
-            disputed = bool(self.request.disputed[index])
-            why = 'its label disagrees' if disputed else 'to be confirmed'
-            self._take(index, f'cluster {ranks[index]}, {why}', self._width if disputed else 0.0)
+            why = 'its label disagrees' if self.request.disputed[index] else 'to be confirmed'
+            self._take(index, f'cluster {ranks[index]}, {why}', self._width if self._known(index) else 0.0)
 
     def _discover(self, indices: IntArray, n_most: int, why: str, rattled: float) -> None:
         target = len(self.choices) + min(n_most, self.left)
@@ -107,7 +106,7 @@ class _Selection:
             if not len(free):
                 return
             index = int(free[np.argmin(self._cost(free))])
-            displaced = next(rattle) or bool(self.request.disputed[index])
+            displaced = next(rattle) or self._known(index)
             self._take(index, why, self._width if displaced else 0.0)
 
     def _cost(self, indices: IntArray) -> FloatArray:
@@ -124,6 +123,10 @@ class _Selection:
         distance = distances_to(self.request.fingerprints, self.request.fingerprints[index])
         self.distance = np.fmin(self.distance, distance)
         self.taken |= distance < self.request.tolerance
+
+    def _known(self, index: int) -> bool:
+        # The very same positions have a label, though one that disagrees: a second one would be the same again.
+        return bool(self.request.nearest_label[0][index] < SAME_POSITIONS * self.request.tolerance)
 
     @property
     def _width(self) -> float:
