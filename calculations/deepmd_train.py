@@ -121,11 +121,17 @@ class DeepmdTrainCalculation(CalcJob):
         spec.output('results', valid_type=Dict, help='Errors on training and validation data, seconds, backend.')
         spec.default_output_node = 'results'
         spec.exit_code(201, 'ERROR_INVALID_DATA', message='The data or parameters do not fit: {message}')
-        spec.exit_code(202, 'ERROR_BACKEND_NOT_FOUND', message='The code cannot train: {message}')
-        spec.exit_code(303, 'ERROR_INTERRUPTED', message='The job ended before it had written its results.')
-        spec.exit_code(304, 'ERROR_STAGE_FAILED', message='`{stage}` failed: {message}')
+        spec.exit_code(
+            202, 'ERROR_BACKEND_NOT_FOUND', invalidates_cache=True, message='The code cannot train: {message}'
+        )
+        spec.exit_code(
+            303, 'ERROR_INTERRUPTED', invalidates_cache=True, message='The job ended before it had written its results.'
+        )
+        spec.exit_code(304, 'ERROR_STAGE_FAILED', invalidates_cache=True, message='`{stage}` failed: {message}')
         spec.exit_code(305, 'ERROR_TRAINING_NAN', message='The loss is not a number any more: {message}')
-        spec.exit_code(306, 'ERROR_OUTPUT_UNREADABLE', message='{name} cannot be read: {message}')
+        spec.exit_code(
+            306, 'ERROR_OUTPUT_UNREADABLE', invalidates_cache=True, message='{name} cannot be read: {message}'
+        )
         spec.exit_code(
             501,
             'ERROR_LOSS_NOT_FALLING',

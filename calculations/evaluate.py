@@ -58,11 +58,21 @@ class EvaluateCalculation(CalcJob):
         )
         spec.output('statistics', valid_type=Dict, help='Evaluations made, and seconds.')
         spec.default_output_node = 'statistics'
-        spec.exit_code(301, 'ERROR_NO_RESULT', message='The job has left no results: {cause}')
-        spec.exit_code(302, 'ERROR_INVALID_RESULT', message='The results cannot be read: {cause}')
-        spec.exit_code(303, 'ERROR_POTENTIALS_NOT_LOADED', message='The potentials could not be loaded: {cause}')
+        spec.exit_code(301, 'ERROR_NO_RESULT', invalidates_cache=True, message='The job has left no results: {cause}')
         spec.exit_code(
-            501, 'ERROR_INCOMPLETE', message='The job ended early: {evaluated} of {frames} frames are evaluated.'
+            302, 'ERROR_INVALID_RESULT', invalidates_cache=True, message='The results cannot be read: {cause}'
+        )
+        spec.exit_code(
+            303,
+            'ERROR_POTENTIALS_NOT_LOADED',
+            invalidates_cache=True,
+            message='The potentials could not be loaded: {cause}',
+        )
+        spec.exit_code(
+            501,
+            'ERROR_INCOMPLETE',
+            invalidates_cache=True,
+            message='The job ended early: {evaluated} of {frames} frames are evaluated.',
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:

@@ -129,12 +129,17 @@ class RelaxCalculation(CalcJob):
         )
         spec.output('statistics', valid_type=Dict, required=False, help='Evaluations, batches and seconds.')
         spec.default_output_node = 'statistics'
-        spec.exit_code(301, 'ERROR_NO_RESULT', message='The job has left no results: {cause}')
-        spec.exit_code(302, 'ERROR_INVALID_RESULT', message='The results cannot be read: {cause}')
-        spec.exit_code(303, 'ERROR_NOT_STARTED', message='The relaxation could not begin: {cause}')
+        spec.exit_code(301, 'ERROR_NO_RESULT', invalidates_cache=True, message='The job has left no results: {cause}')
+        spec.exit_code(
+            302, 'ERROR_INVALID_RESULT', invalidates_cache=True, message='The results cannot be read: {cause}'
+        )
+        spec.exit_code(
+            303, 'ERROR_NOT_STARTED', invalidates_cache=True, message='The relaxation could not begin: {cause}'
+        )
         spec.exit_code(
             501,
             'ERROR_UNFINISHED',
+            invalidates_cache=True,
             message='{ended} of {frames} relaxations have ended when the job stopped ({cause}); it can be continued.',
         )
 
