@@ -17,5 +17,5 @@ TRANSIENT = {
 
 @pytest.mark.parametrize(('entry_point', 'name'), [(key, name) for key, names in TRANSIENT.items() for name in names])
 def test_accidents_are_not_cached(entry_point, name):
-    """What may go well another time is tried again: only failures that follow from the inputs are taken from the cache."""
+    """Only failures that follow from the inputs are taken from the cache; what may go well another time is repeated."""
     assert CalculationFactory(entry_point).exit_codes[name].invalidates_cache
