@@ -148,12 +148,12 @@ def lower_confidence_bound(request: SelectionRequest, settings: ProspectSettings
 
 
 def _part(share: float, n_select: int) -> int:
-    return int(np.ceil(share * n_select))
+    return max(1, round(share * n_select)) if share > 0 else 0
 
 
 def _every(share: float) -> Iterator[bool]:
-    """Yield true for a share of the calls, evenly."""
-    filled = 0.0
+    """Yield true for a share of the calls, evenly; the first of them if the share is a half or more."""
+    filled = 0.5
     while True:
         filled += share
         yield filled >= 1 - 1e-9

@@ -219,6 +219,18 @@ def test_prospect_displaces_a_share_of_the_rest(request_of):
     assert all(choice.displacement == 0 for choice in choices)
 
 
+@pytest.mark.parametrize('n_select', [1, 2, 3, 6])
+def test_prospect_makes_the_best_of_few_labels(request_of, n_select):
+    """The first goes to a low minimum; of six, one settles an uncertain frame and one is displaced."""
+    request = request_of(1, n_select=n_select)
+    choices = prospect.select(request)
+    assert len(choices) == n_select
+    assert choices[0].index in request.clusters.representatives[:10]
+    if n_select == 6:
+        assert sum(request.pool.status[choice.index] == 'uncertain' for choice in choices) == 1
+        assert sum(choice.displacement > 0 for choice in choices) == 1
+
+
 def test_prospect_spends_no_two_labels_on_one_basin(request_of, pool):
     request = request_of(1, n_select=60)
     points = request.fingerprints[indices(prospect.select(request))]
