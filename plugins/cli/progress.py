@@ -33,7 +33,8 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
 
     :return: the node of the search, however it ended. An interrupt kills the search; what it computed stays.
     """
-    runner = get_manager().get_runner()
+    # No other process needs to reach this one: so it runs whether or not there is a broker that is up.
+    runner = get_manager().get_runner(communicator=None)
     process = runner.instantiate_process(builder)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

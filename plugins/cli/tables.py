@@ -15,7 +15,8 @@ def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """
     formula = ''.join(f'{element}{count}' for element, count in summary['composition'].items())
     method = summary['label_workflow'].removeprefix('prospect.label.')
-    yield f'Search {summary["pk"]}: {formula}, labels by {method}, strategy {summary["strategy"]}, seed {summary["seed"]}'
+    choices = f'labels by {method}, strategy {summary["strategy"]}, seed {summary["seed"]}'
+    yield f'Search {summary["pk"]}: {formula}, {choices}'
     yield f'State: {_state(summary)}'
     if summary['stop']:
         yield f'Why it ended: {summary["stop"]["sentence"]}'
@@ -64,11 +65,9 @@ def _minima(ranking: dict[str, Any] | None) -> Iterator[str]:
 def _lattice(lattice: dict[str, float]) -> str:
     lengths = ' '.join(f'{lattice[name]:.3f}' for name in ('a', 'b', 'c'))
     angles = [lattice[name] for name in ('alpha', 'beta', 'gamma')]
-    return (
-        lengths
-        if all(abs(angle - 90) < 0.01 for angle in angles)
-        else f'{lengths} {" ".join(f"{a:.1f}°" for a in angles)}'
-    )
+    if all(abs(angle - 90) < 0.01 for angle in angles):
+        return lengths
+    return f'{lengths} {" ".join(f"{angle:.1f}°" for angle in angles)}'
 
 
 def _references(matches: list[dict[str, Any]]) -> str:

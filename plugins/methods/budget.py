@@ -31,7 +31,7 @@ def decide_stop(assessment: Mapping[str, Any], budget: Mapping[str, Any], spent:
     :param assessment: has ``converged`` and, in words, ``reason``.
     :param budget: see :func:`validate_budget`.
     :param spent: number of ``labels``, of ``cycles`` and of ``core_hours`` so far.
-    :return: ``reason``, the value of a :class:`StopReason` or ``None``; ``sentence``, the same in words; ``spent``; ``budget``.
+    :return: ``reason``, the value of a :class:`StopReason` or ``None``; ``sentence``, in words; ``spent``; ``budget``.
     """
     result: dict[str, Any] = {
         'reason': None,

@@ -13,6 +13,7 @@ from aiida_prospect.methods.pool.constraints import check_packing, explain
 from aiida_prospect.methods.pool.distances import first_conflict
 from aiida_prospect.methods.pool.duplicates import Register
 from aiida_prospect.methods.pool.makers import MAKERS, Crystal
+from aiida_prospect.methods.pool.push import push_apart
 from aiida_prospect.methods.pool.recipe import PoolError, Recipe, Refused
 from aiida_prospect.methods.pool.report import PoolReport
 from aiida_prospect.methods.pool.spec import PoolKind, PoolSpec
@@ -149,6 +150,7 @@ def _crystal(
         try:
             crystal = MAKERS[family.kind](spec, family.recipe, rng)
             _check(crystal, family.recipe)
+            crystal = _pushed(crystal, family.recipe)
             if not register.add(crystal):
                 raise Refused('duplicate')
         except Refused as refused:
@@ -168,6 +170,16 @@ def _check(crystal: Crystal, recipe: Recipe) -> None:
     pair = first_conflict(crystal.cell, crystal.fractional, recipe.kinds, recipe.distances)
     if pair is not None:
         raise Refused(f'distance {recipe.pair(*pair)}')
+
+
+def _pushed(crystal: Crystal, recipe: Recipe) -> Crystal:
+    """Push overlapping atoms apart, and refuse a crystal that has to swell for that."""
+    if recipe.contact is None:
+        return crystal
+    cell, fractional = push_apart(crystal.cell, crystal.fractional, recipe.kinds, recipe.contact)
+    if abs(np.linalg.det(cell)) > recipe.volume[1]:
+        raise Refused('volume after atoms were pushed apart')
+    return Crystal(crystal.numbers, cell, fractional)
 
 
 def _is_exhausted(spec: PoolSpec, family: _Family) -> bool:

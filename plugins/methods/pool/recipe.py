@@ -35,6 +35,7 @@ class Recipe:
     :param volume: smallest and largest volume of the cell, Å³.
     :param distances: (n_elements, n_elements), smallest distance of two atoms, elements in the order of the
         composition, Å.
+    :param contact: the same for the distances to which atoms are pushed apart, Å; ``None``: not at all.
     :param lengths: of the shortest and the longest edge of the cell, Å.
     :param angles: smallest and largest angle between the edges, degrees.
     """
@@ -42,6 +43,7 @@ class Recipe:
     composition: dict[str, int]
     volume: tuple[float, float]
     distances: FloatArray
+    contact: FloatArray | None
     lengths: tuple[float, float]
     angles: tuple[float, float]
 

@@ -37,6 +37,8 @@ class PoolSpec:
     :param volume_range: the volume of the cell is uniform between these fractions of the estimate.
     :param min_distances: by pair of elements (``Na-Cl``), Å; estimated for the pairs not given.
     :param distance_scale: estimated distances as a fraction of the sum of radii.
+    :param push: crystals are made with the distances above, then atoms are pushed apart to this fraction of the sum of
+        radii, which strains the cell a little; ``None`` to leave them as they are.
     :param lengths: smallest and largest edge of a cell, Å; if not given, 0.35 and 2.5 times the edge of the cube of
         its volume.
     :param angles: smallest and largest angle between edges, degrees.
@@ -55,6 +57,7 @@ class PoolSpec:
     volume_range: tuple[float, float] = (0.8, 1.5)
     min_distances: Mapping[str, float] = field(default_factory=dict)
     distance_scale: float = 0.72
+    push: float | None = 1.0
     lengths: tuple[float, float] | None = None
     angles: tuple[float, float] = (60.0, 120.0)
     space_groups: tuple[int, ...] | None = None
@@ -87,6 +90,7 @@ class PoolSpec:
                 f'numbers ≥ 0 in Å for pairs such as `{"-".join(sorted([*self.composition, *self.composition])[:2])}` '
                 f'of the elements of {self.formula}',
             ),
+            'push': (self.push is None or _is_number(self.push), 'a number ≥ 0, or nothing'),
             'distance_scale': (_is_number(self.distance_scale), 'a number ≥ 0'),
             'lengths': (
                 self.lengths is None or _is_range(self.lengths),
@@ -144,12 +148,16 @@ class PoolSpec:
         composition = {element: number * formula_units for element, number in self.composition.items()}
         estimate = self.resolved_volume_per_atom() * sum(composition.values())
         distances = self.resolved_distances()
-        matrix = [distances['-'.join(sorted(pair))] for pair in product(composition, repeat=2)]
+        matrix = np.array([distances['-'.join(sorted(pair))] for pair in product(composition, repeat=2)])
+        contacts = elements.min_distances(self.composition, self.push or 0.0)
+        contact = np.array([contacts[min(pair), max(pair)] for pair in product(composition, repeat=2)])
+        shape = (len(composition), len(composition))
         edge = np.cbrt(estimate)
         return Recipe(
             composition=composition,
             volume=(estimate * self.volume_range[0], estimate * self.volume_range[1]),
-            distances=np.reshape(matrix, (len(composition), len(composition))),
+            distances=matrix.reshape(shape),
+            contact=None if self.push is None else np.maximum(matrix, contact).reshape(shape),
             lengths=self.lengths or (0.35 * edge, 2.5 * edge),
             angles=self.angles,
         )

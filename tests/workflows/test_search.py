@@ -1,0 +1,143 @@
+"""Tests for the search, with real training, relaxation and labels of an embedded potential."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+from ase.build import bulk
+from click.testing import CliRunner
+
+from aiida_prospect.cli.root import cmd_root
+from aiida_prospect.cli.tables import summary_lines
+from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.methods.figures import draw_search
+from aiida_prospect.workflows.search import SearchWorkChain
+from aiida_prospect.workflows.summary import summarise
+
+# As small as it can be: the search must run through, not find anything.
+SMALL = {
+    'search': {'budget': {'max_cycles': 2}, 'final': {'n_minima': 1}},
+    'pool': {'n_structures': 12},
+    'selection': {'selection': {'n_initial': 6, 'n_select': 3}},
+    'train': {'n_models': 2, 'member': {'parameters': {'steps': 60, 'warm': {'steps': 30}}}},
+    'explore': {'parameters': {'max_steps': 15}},
+}
+PKS: dict[str, int] = {}
+
+
+@pytest.fixture
+def make_builder(python_code):
+    """Return a factory of builders of a small search."""
+
+    def factory(**changes):
+        label = {'code': python_code, 'calculator': 'lammps', 'arguments': {'potential': 'Si_Zuo_JPCA2020'}}
+        inputs = {
+            'composition': {'Si': 4},
+            'code': python_code,
+            'label_options': label,
+            'protocol': 'fast',
+            'overrides': SMALL,
+            'references': {'diamond': orm.StructureData(ase=bulk('Si', 'diamond', a=5.43))},
+        }
+        return SearchWorkChain.get_builder_from_protocol(**{**inputs, **changes})
+
+    return factory
+
+
+@pytest.fixture
+def search(make_builder):
+    """Return a search that has run, the same for all tests."""
+    if 'search' not in PKS:
+        PKS['search'] = run_get_node(make_builder())[1].pk
+    return orm.load_node(PKS['search'])
+
+
+def test_ends_with_ranked_minima_and_says_why(search):
+    assert search.exit_status in (0, SearchWorkChain.exit_codes.ERROR_BUDGET_SPENT.status), search.exit_message
+    assert search.outputs.stop['reason'] in ('converged', 'max_cycles')
+    energies = [item['energy_above_best'] for item in search.outputs.ranking['minima']]
+    assert energies == sorted(energies)
+    assert energies[0] == 0
+    assert len(search.outputs.minima) == len(energies) == len(list(search.outputs.structures))
+
+
+def test_every_candidate_comes_back_with_a_status(search):
+    for cycle in (search.outputs.cycle_00, search.outputs.cycle_01):
+        labels = cycle.labels.frames
+        assert list(labels.origin) == list(cycle.candidates.frames.origin)
+        assert set(labels.status) <= {status.value for status in LabelStatus}
+        usable = labels.status == LabelStatus.OK.value
+        assert np.array_equal(np.isfinite(labels.energy), usable)
+
+
+def test_provenance_leads_from_a_minimum_to_every_label_without_a_gap(search):
+    """Walk back from the structure over the relaxation, the pool, the potentials and their training to the labels."""
+    structure = search.outputs.structures.minimum_00
+    seen, reached = {structure.pk}, [structure]
+    data_links = (LinkType.CREATE, LinkType.INPUT_CALC)
+    while reached:
+        links = reached.pop().base.links.get_incoming(link_type=data_links).all()
+        new = [link.node for link in links if link.node.pk not in seen]
+        seen.update(node.pk for node in new)
+        reached += new
+    trained_on = [cycle.labels for cycle in (search.outputs.cycle_00, search.outputs.cycle_01)]
+    for labels in trained_on:
+        assert labels.pk in seen
+        assert isinstance(labels.creator, orm.CalculationNode)
+        assert labels.creator.pk in seen
+    kinds = {orm.load_node(pk).process_type for pk in seen if isinstance(orm.load_node(pk), orm.ProcessNode)}
+    for name in ('deepmd_train', 'relax', 'evaluate', 'select_candidates', 'generate_pool', 'rank_minima'):
+        assert f'aiida.calculations:prospect.{name}' in kinds
+    roots = [orm.load_node(pk) for pk in seen if orm.load_node(pk).base.links.get_incoming().first() is None]
+    assert all(isinstance(node, orm.Data) for node in roots)
+
+
+def test_summary_is_json_and_counts_every_label(search):
+    summary = json.loads(json.dumps(summarise(search)))
+    n_labels = sum(len(search.outputs[f'cycle_{cycle:02d}'].labels) for cycle in (0, 1))
+    assert sum(summary['labels']['by_status'].values()) == n_labels
+    assert summary['cost']['train'] > 0
+    assert summary['cost']['total'] == pytest.approx(sum(summary['cost'][key] for key in summary['cost']) / 2)
+    text = '\n'.join(summary_lines(summary))
+    for words in ('Why it ended', 'space group', 'meV/atom', 'Core seconds'):
+        assert words in text
+
+
+def test_picture(search, tmp_path):
+    draw_search(summarise(search), search.outputs.minima.frames, tmp_path / 'search.png')
+    assert (tmp_path / 'search.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_show(search):
+    shown = CliRunner().invoke(cmd_root, ['show', str(search.pk), '--json'])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.output)['pk'] == search.pk
+
+
+def test_rerun_with_equal_inputs_is_taken_from_the_cache(search, make_builder):
+    with enable_caching():
+        again = run_get_node(make_builder())[1]
+    jobs = [node for node in again.called_descendants if isinstance(node, orm.CalcJobNode)]
+    assert jobs
+    assert all(node.base.caching.is_created_from_cache for node in jobs)
+    assert again.outputs.minima.frames.equals(search.outputs.minima.frames)
+
+
+def test_restart_keeps_the_labels(search):
+    builder = SearchWorkChain.get_builder_restart(search, 0)
+    builder.budget = orm.Dict({'max_cycles': 2, 'max_labels': 100})
+    restarted = run_get_node(builder)[1]
+    assert 'cycle_00' not in restarted.outputs
+    assert restarted.outputs.cycle_01.candidates.frames.equals(search.outputs.cycle_01.candidates.frames)
+    assert 'minima' in restarted.outputs
+
+
+def test_restart_from_a_cycle_that_was_never_reached(search):
+    with pytest.raises(ValueError, match='no complete cycle 7'):
+        SearchWorkChain.get_builder_restart(search, 7)
