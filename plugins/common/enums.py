@@ -42,6 +42,7 @@ class Backend(Choice):
 
     TENSORFLOW = 'tensorflow'
     PYTORCH = 'pytorch'
+    POD = 'pod'
     ASE = 'ase'
 
 

@@ -19,7 +19,7 @@ from aiida_prospect.methods.formats import check_type_map
 
 MODEL = 'model'
 INITIAL = 'initial'
-SUFFIXES = {Backend.TENSORFLOW: '.pb', Backend.PYTORCH: '.pth'}
+SUFFIXES = {Backend.TENSORFLOW: '.pb', Backend.PYTORCH: '.pth', Backend.POD: '.zip'}
 CALCULATORS = 'aiida_prospect.calculators'
 
 
@@ -44,7 +44,7 @@ class PotentialData(Data):
         initial: Path | str | BinaryIO | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> PotentialData:
-        """Return a node with a model of DeePMD-kit.
+        """Return a node with a model of DeePMD-kit or ML-POD.
 
         :param model: path or handle of the file to evaluate with: compressed, if there is one.
         :param type_map: element of each type of the model.
@@ -149,7 +149,7 @@ class PotentialData(Data):
 
     @property
     def suffix(self) -> str:
-        """Ending that a file of the model must have for DeePMD-kit to recognise its backend; empty without a file."""
+        """Ending that a file of the model must have for its program to recognise it; empty without a file."""
         return SUFFIXES.get(self.program, '')
 
     @property

@@ -14,6 +14,7 @@ from aiida_prospect.methods.evaluators.ase import AseEvaluator
 from aiida_prospect.methods.evaluators.base import Evaluator
 from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
+from aiida_prospect.methods.evaluators.pod import PodEvaluator
 
 CALCULATOR_GROUP = 'aiida_prospect.calculators'
 # Where the package travels with the job instead of being installed, there are no entry points.
@@ -33,14 +34,17 @@ def load_ensemble(specifications: Sequence[Mapping[str, Any]], folder: Path) -> 
 def load_evaluator(specification: Mapping[str, Any], folder: Path) -> Evaluator:
     """Load a potential.
 
-    :param specification: ``backend`` (:class:`~aiida_prospect.common.enums.Backend`); for DeePMD-kit ``file`` and
-        ``type_map``, for ASE ``calculator`` and ``arguments`` (keywords).
+    :param specification: ``backend`` (:class:`~aiida_prospect.common.enums.Backend`); for DeePMD-kit and
+        ML-POD ``file`` and ``type_map``, for ASE ``calculator`` and ``arguments`` (keywords).
     :raises ValueError: if the backend is unknown or a calculator cannot be found.
     :raises FileNotFoundError: if the model file is missing.
     """
-    if Backend(specification['backend']) is Backend.ASE:
+    backend = Backend(specification['backend'])
+    if backend is Backend.ASE:
         factory = find_calculator(specification['calculator'])
         return AseEvaluator(partial(factory, **(specification.get('arguments') or {})))
+    if backend is Backend.POD:
+        return PodEvaluator(folder / specification['file'], type_map=specification.get('type_map'))
     return DeepmdEvaluator(folder / specification['file'], type_map=specification.get('type_map'))
 
 

@@ -1,0 +1,80 @@
+"""Evaluation of force fields of proper orthogonal descriptors by LAMMPS."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping
+from aiida_prospect.methods.lammps_box import LammpsBox, LammpsError, Oriented
+from aiida_prospect.methods.pod_model import PodModel
+
+BOXES_KEPT = 16
+
+
+class PodEvaluator:
+    """A force field of ML-POD, one live instance of LAMMPS per composition.
+
+    :param path: of what :meth:`~aiida_prospect.methods.pod_model.PodModel.save` wrote.
+    :param type_map: elements that the model is expected to have, in its order; ``None`` to accept any.
+    :raises FileNotFoundError: if there is no such file.
+    :raises ValueError: if the file is no model or has another type map.
+    """
+
+    def __init__(self, path: Path | str, *, type_map: Sequence[str] | None = None) -> None:
+        model = PodModel.load(path)
+        self.type_map = list(model.type_map)
+        if type_map is not None and list(type_map) != self.type_map:
+            raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(type_map)}')
+        self._folder = TemporaryDirectory(prefix='pod-')
+        model.extract(Path(self._folder.name))
+        self._commands = model.commands(self._folder.name)
+        self._types = np.full(len(chemical_symbols), -1)
+        self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
+        self._grouping = Grouping()
+        self._boxes: OrderedDict[bytes, LammpsBox] = OrderedDict()
+
+    def evaluate(self, frames: Frames) -> Evaluation:
+        """Evaluate frames one after the other, those of a composition in a row; those with foreign elements fail."""
+        result = Evaluation.unknown(frames)
+        for group in self._grouping(frames):
+            types = self._types[group.numbers]
+            if np.any(types < 0):
+                foreign = {chemical_symbols[number] for number in group.numbers[types < 0]}
+                message = f'the model knows {", ".join(self.type_map)}, not {", ".join(sorted(foreign))}'
+                result.errors.update(dict.fromkeys(group.frames.tolist(), message))
+            else:
+                self._evaluate_group(frames, group, types, result)
+        return result
+
+    def _evaluate_group(self, frames: Frames, group: Group, types: np.ndarray, result: Evaluation) -> None:
+        oriented = Oriented.of(frames.cells[group.frames], frames.positions[group.atoms])
+        for row, index in enumerate(group.frames.tolist()):
+            try:
+                box = self._box(group.numbers.tobytes(), types)
+                energy, forces, stress = box.calculate(oriented.boxes[row], oriented.positions[row])
+            except LammpsError as exception:
+                self._boxes.pop(group.numbers.tobytes()).close()
+                result.errors[index] = str(exception)
+                continue
+            if not (np.isfinite(energy) and np.all(np.isfinite(forces)) and np.all(np.isfinite(stress))):
+                result.errors[index] = 'the model gives no finite numbers'
+                continue
+            back = oriented.rotations[row].T
+            result.energy[index] = energy
+            result.forces[group.atoms[row]] = forces @ back
+            result.stress[index] = back.T @ stress @ back
+
+    def _box(self, key: bytes, types: np.ndarray) -> LammpsBox:
+        if key not in self._boxes:
+            if len(self._boxes) >= BOXES_KEPT:
+                self._boxes.popitem(last=False)[1].close()
+            self._boxes[key] = LammpsBox(self.type_map, types, self._commands)
+        self._boxes.move_to_end(key)
+        return self._boxes[key]
