@@ -8,5 +8,5 @@ if [[ ${1:-} != --no-style ]]; then
     ruff check .
     ruff format --check .
 fi
-MYPYPATH=$tree mypy -p aiida_prospect
+MYPYPATH=$tree mypy --cache-dir build/mypy -p aiida_prospect
 PYTHONPATH=$tree lint-imports --no-cache

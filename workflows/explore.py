@@ -7,15 +7,15 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, WorkChain, append_, while_
-from aiida.plugins import CalculationFactory, DataFactory
+from aiida.plugins import CalculationFactory
 
 from aiida_prospect.calculations.relax import check_elements, validate_parameters
+from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.slices import count_slices
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
 
-DatasetData = DataFactory('prospect.dataset')
-PotentialData = DataFactory('prospect.potential')
 merge_slices = CalculationFactory('prospect.merge_slices')
 
 
