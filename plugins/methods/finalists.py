@@ -14,7 +14,7 @@ from aiida_prospect.common.frames import Frames
 def choose_finalists(
     pool: Frames,
     pool_fingerprints: NDArray[np.float64],
-    representatives: Sequence[int],
+    representatives: Sequence[int] | NDArray[np.int64],
     labelled: Frames,
     labelled_fingerprints: NDArray[np.float64],
     *,

@@ -123,7 +123,9 @@ class PoolSpec:
                 f'parameters of a pool: {", ".join(sorted(unknown)) or "none"} unknown, '
                 f'{", ".join(sorted(missing)) or "none"} missing; known are {", ".join(sorted(names))}'
             )
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()
+        }
         if isinstance(values['composition'], str):
             values['composition'] = parse_composition(values['composition'])
         return cls(**values)
@@ -168,7 +170,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
 def _is_range(value: Any) -> bool:

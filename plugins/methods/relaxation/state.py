@@ -195,6 +195,7 @@ class Results:
 def write_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an ``.npz`` file so that at any moment either the old or the new one is there, whole."""
     temporary = path.with_name(f'.{path.name}.new')
+    named: dict[str, Any] = dict(arrays)
     with temporary.open('wb') as handle:
-        np.savez(handle, **{name: np.asarray(value) for name, value in arrays.items()})
+        np.savez(handle, **named)
     os.replace(temporary, path)
