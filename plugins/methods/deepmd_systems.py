@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.common.units import virial_from_stress
-from aiida_prospect.methods.evaluators.base import Grouping
+from aiida_prospect.methods.evaluators.base import Grouping, right_handed
 
 
 def write_systems(frames: Frames, folder: Path, type_map: Sequence[str]) -> list[str]:
@@ -50,7 +50,7 @@ def _write_system(
     count = len(members)
     arrays = {
         'coord': frames.positions[atoms].reshape(count, -1),
-        'box': frames.cells[members].reshape(count, 9),
+        'box': right_handed(frames.cells[members]).reshape(count, 9),
         'energy': frames.known('energy')[members],
         'force': frames.known('forces')[atoms].reshape(count, -1),
     }

@@ -44,6 +44,17 @@ class Evaluator(Protocol):
         """Evaluate frames of any sizes and compositions; what fails is reported, not raised."""
 
 
+def right_handed(cells: FloatArray) -> FloatArray:
+    """Return cells of the same lattices with positive determinants.
+
+    DeePMD-kit 3.2.0 accepts left-handed cells, but its TensorFlow backend turns the sign of their forces around and the
+    dense neighbour list of its PyTorch backend misses neighbours.
+
+    :param cells: (m, 3, 3).
+    """
+    return np.asarray(cells * np.sign(np.linalg.det(cells))[:, None, None])
+
+
 @dataclass(frozen=True)
 class Group:
     """Frames of one composition.

@@ -12,10 +12,12 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.common.units import stress_from_virial
-from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping
+from aiida_prospect.methods.evaluators.base import Evaluation, FloatArray, Group, Grouping, IntArray, right_handed
 
 # Throughput of a frozen model has levelled off here, and an uncompressed descriptor still fits into one GB.
 ATOMS_PER_CALL = 1024
+PYTORCH_SUFFIX = '.pth'
+IMAGES_TOGETHER = 3.0
 
 
 class DeepmdEvaluator:
@@ -40,6 +42,8 @@ class DeepmdEvaluator:
             raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(type_map)}')
         self._types = np.full(len(chemical_symbols), -1)
         self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
+        self._cutoff = float(self._model.get_rcut())
+        self._same_images = Path(path).suffix == PYTORCH_SUFFIX
         self._grouping = Grouping()
 
     def evaluate(self, frames: Frames) -> Evaluation:
@@ -56,7 +60,28 @@ class DeepmdEvaluator:
         return result
 
     def _evaluate_group(self, frames: Frames, group: Group, types: np.ndarray, result: Evaluation) -> None:
-        cells = frames.cells[group.frames]
+        cells, heights = upright(frames.cells[group.frames])
+        for rows in self._calls(heights):
+            part = Group(group.frames[rows], group.atoms[rows], group.numbers)
+            self._call(frames, part, cells[rows], types, result)
+
+    def _calls(self, heights: FloatArray) -> list[IntArray]:
+        """Return which frames to evaluate in one call.
+
+        The PyTorch backend gives each frame of a call as many periodic images as the one that needs most.
+        """
+        if not self._same_images:
+            return [np.arange(len(heights))]
+        images = np.prod(2 * np.ceil(self._cutoff / heights) + 1, axis=1)
+        order = np.argsort(images, kind='stable')
+        calls, start = [], 0
+        for stop in range(1, len(order) + 1):
+            if stop == len(order) or images[order[stop]] > IMAGES_TOGETHER * images[order[start]]:
+                calls.append(order[start:stop])
+                start = stop
+        return calls
+
+    def _call(self, frames: Frames, group: Group, cells: FloatArray, types: np.ndarray, result: Evaluation) -> None:
         coordinates = frames.positions[group.atoms]
         energy, forces, virial = self._model.eval(
             coordinates.reshape(len(cells), -1), cells.reshape(len(cells), 9), types.tolist()
@@ -76,4 +101,19 @@ def _load(path: str, atoms_per_call: int) -> Any:
         os.environ.setdefault(variable, '1')
     from deepmd.infer import DeepPot
 
-    return DeepPot(path, auto_batch_size=atoms_per_call)
+    # For small cells in large batches the dense neighbour list is the fastest; by default each frame gets its own.
+    native = {'nlist_backend': 'native'} if path.endswith(PYTORCH_SUFFIX) else {}
+    return DeepPot(path, auto_batch_size=atoms_per_call, **native)
+
+
+def upright(cells: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return right-handed cells of the same lattices whose first faces are the farthest apart.
+
+    :param cells: (m, 3, 3), Å.
+    :return: cells, and (m, 3) distances of opposite faces, Å.
+    """
+    normals = np.cross(np.roll(cells, -1, axis=1), np.roll(cells, -2, axis=1))
+    heights = np.abs(np.linalg.det(cells))[:, None] / np.linalg.norm(normals, axis=2)
+    order = np.argsort(-heights, axis=1, kind='stable')
+    turned = right_handed(np.take_along_axis(cells, order[:, :, None], axis=1))
+    return turned, np.take_along_axis(heights, order, axis=1)
