@@ -16,7 +16,7 @@ from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.pool.composition import parse_composition
 
 # The surface that the benchmarks use where several know the elements.
-PREFERRED = ('Si_Zuo_JPCA2020', 'Li_Zuo_JPCA2020', 'Cu_Zuo_JPCA2020', 'AlO_Streitz')
+PREFERRED = ('Si_Zuo_JPCA2020', 'Li_Zuo_JPCA2020', 'Cu_Zuo_JPCA2020')
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.pool.cells import check_cell, reduce_cell
 from aiida_prospect.methods.pool.constraints import check_packing, explain
 from aiida_prospect.methods.pool.distances import first_conflict
 from aiida_prospect.methods.pool.duplicates import Register
@@ -177,9 +178,11 @@ def _pushed(crystal: Crystal, recipe: Recipe) -> Crystal:
     if recipe.contact is None:
         return crystal
     cell, fractional = push_apart(crystal.cell, crystal.fractional, recipe.kinds, recipe.contact)
-    if abs(np.linalg.det(cell)) > recipe.volume[1]:
-        raise Refused('volume after atoms were pushed apart')
-    return Crystal(crystal.numbers, cell, fractional)
+    if cell is crystal.cell:
+        return crystal
+    reduced = reduce_cell(cell)
+    check_cell(reduced, recipe)
+    return Crystal(crystal.numbers, reduced, fractional @ cell @ np.linalg.inv(reduced) % 1.0)
 
 
 def _is_exhausted(spec: PoolSpec, family: _Family) -> bool:
