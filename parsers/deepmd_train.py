@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,17 @@ from typing import Any
 import numpy as np
 from aiida.engine import ExitCode
 from aiida.orm import ArrayData, Dict
-from aiida.parsers import Parser
 
+from aiida_prospect.calculations.runners import stages
 from aiida_prospect.calculations.runners import train as runner
-from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.deepmd_input import CURVE_FILE
 from aiida_prospect.methods.learning_curve import read_learning_curve, unlearned_share
+from aiida_prospect.parsers.training import TrainParser
 
-FAILURES = {
-    'nan': 'ERROR_TRAINING_NAN',
-    'invalid': 'ERROR_INVALID_DATA',
-    'backend': 'ERROR_BACKEND_NOT_FOUND',
-    'failed': 'ERROR_STAGE_FAILED',
-    'killed': 'ERROR_STAGE_FAILED',
-}
 KEPT = ('errors', 'n_training', 'n_validation', 'backend', 'seconds', 'import_seconds', 'total_seconds')
 
 
-class DeepmdTrainParser(Parser):
+class DeepmdTrainParser(TrainParser):
     """Make the potential, the learning curve and the errors, whatever of them there is."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
@@ -38,18 +30,15 @@ class DeepmdTrainParser(Parser):
         curve = self._read_curve()
         if curve:
             self.out('learning_curve', _array_data(curve))
-        outcome = self._read_results()
+        outcome = self.read_outcome()
         if isinstance(outcome, ExitCode):
             return None if self.node.exit_status else outcome
-        if outcome['failure']:
-            failure = outcome['failure']
-            return getattr(self.exit_codes, FAILURES[failure['reason']]).format(**failure)
-        model = Path(kwargs['retrieved_temporary_folder']) / runner.MODEL_FILE
+        model = Path(kwargs['retrieved_temporary_folder']) / stages.MODEL_FILE
         initial = model.with_name(runner.INITIAL_FILE)
         try:
-            potential = self._potential(outcome, model, initial if initial.exists() else None)
+            potential = self.make_potential(outcome, model, initial if initial.exists() else None, sel=outcome['sel'])
         except (OSError, ValueError) as exception:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(name=runner.MODEL_FILE, message=exception)
+            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(name=stages.MODEL_FILE, message=exception)
         if not curve:
             return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(name=CURVE_FILE, message='no rows')
         share = unlearned_share(curve, outcome['typical_force'])
@@ -67,37 +56,6 @@ class DeepmdTrainParser(Parser):
             # A job that was killed may have left half a row; what matters then is the exit code of the scheduler.
             return {}
         return curve if len(curve['step']) else {}
-
-    def _read_results(self) -> dict[str, Any] | ExitCode:
-        try:
-            return dict(json.loads(self.retrieved.base.repository.get_object_content(runner.RESULTS_FILE)))
-        except FileNotFoundError:
-            return self.exit_codes.ERROR_INTERRUPTED
-        except ValueError as exception:
-            return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(name=runner.RESULTS_FILE, message=exception)
-
-    def _potential(self, outcome: Mapping[str, Any], model: Path, initial: Path | None) -> PotentialData:
-        """Make the node.
-
-        :raises OSError: if there is no file.
-        :raises ValueError: if an error is not a finite number.
-        """
-        tested_on = 'validation' if 'validation' in outcome['errors'] else 'training'
-        metadata = {
-            'architecture': outcome['architecture'],
-            'errors': outcome['errors'][tested_on],
-            'tested_on': tested_on,
-            'sel': outcome['sel'],
-            'n_training': outcome['n_training'],
-        }
-        return PotentialData.from_files(
-            model,
-            backend=outcome['backend'],
-            type_map=outcome['type_map'],
-            cutoff=outcome['cutoff'],
-            initial=initial,
-            metadata=metadata,
-        )
 
 
 def _array_data(curve: Mapping[str, np.ndarray]) -> ArrayData:

@@ -16,7 +16,8 @@ def clean_labels(parameters: Dict, **labels: DatasetData) -> Dict:
     """Tell which frames of labelled sets must not be trained on; all sets are judged together.
 
     :param parameters: thresholds, see :func:`~aiida_prospect.methods.cleaning.clean`.
-    :return: ``rejected``: for each set the reasons by index of the frame; ``n_frames`` of each set; ``n_accepted`` of all.
+    :return: ``rejected``: for each set the reasons by index of the frame; ``n_frames`` of each set; ``n_accepted`` of
+        all.
     """
     names = sorted(labels)
     reasons = clean(Frames.concatenate([labels[name].frames for name in names]), parameters.get_dict())

@@ -1,9 +1,9 @@
 """Train, freeze, compress and test a force field of DeePMD-kit, in the current folder.
 
-``job.json`` holds ``type_map``, ``initial`` (name of a frozen model to start from, or null) with its ``backend`` and ``sel``
-(numbers of neighbours), and ``compression`` (``step`` of the table, Å⁻¹, or null); ``input.json`` is the input of DeePMD-kit,
-``training.npz`` and ``validation.npz`` hold the frames, and where there is ``parent/``, the training goes on from its
-checkpoint. What comes out is told by ``results.json``.
+``job.json`` holds ``type_map``, ``initial`` (name of a frozen model to start from, or null) with its ``backend`` and
+``sel`` (numbers of neighbours), and ``compression`` (``step`` of the table, Å⁻¹, or null). ``input.json`` is the input
+of DeePMD-kit; ``training.npz`` and ``validation.npz`` hold the frames. Where there is ``parent/``, the training goes on
+from its checkpoint. What comes out is told by ``results.json``.
 
 DeePMD-kit is imported once; each of its commands is a fork of this process, which saves some five seconds for each.
 """
@@ -23,6 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from aiida_prospect.calculations.runners import stages
+from aiida_prospect.calculations.runners.stages import (
+    JOB_FILE,
+    MODEL_FILE,
+    TRAINING_FILE,
+    VALIDATION_FILE,
+    StageError,
+)
 from aiida_prospect.common.enums import Backend
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.deepmd_input import (
@@ -41,34 +49,22 @@ from aiida_prospect.methods.learning_curve import typical_force
 from aiida_prospect.methods.model_errors import model_errors
 from aiida_prospect.methods.zbl import zbl_table
 
-JOB_FILE = 'job.json'
 INPUT_FILE = 'input.json'
-TRAINING_FILE = 'training.npz'
-VALIDATION_FILE = 'validation.npz'
-RESULTS_FILE = 'results.json'
 COMPLETE_INPUT = 'out.json'
-# Files without the ending that belongs to the backend: this way the parser need not know it.
-MODEL_FILE = 'model'
+# Without the ending that belongs to the backend: this way the parser need not know it.
 INITIAL_FILE = 'initial'
 START_FILE = 'start'
 PARENT_FOLDER = 'parent'
+BACKENDS = {
+    'tensorflow': Backend.TENSORFLOW,
+    'tf': Backend.TENSORFLOW,
+    'pytorch': Backend.PYTORCH,
+    'pt': Backend.PYTORCH,
+}
 SUFFIX = {Backend.TENSORFLOW: '.pb', Backend.PYTORCH: '.pth'}
 FLAG = {Backend.TENSORFLOW: '--tf', Backend.PYTORCH: '--pt'}
 CHECKPOINT_FILE = {Backend.TENSORFLOW: f'{CHECKPOINT}.index', Backend.PYTORCH: f'{CHECKPOINT}.pt'}
 ONE_THREAD = ('OMP_NUM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
-MAX_TESTED_TRAINING_FRAMES = 100
-
-
-class StageError(Exception):
-    """A command of DeePMD-kit failed.
-
-    :param stage: which one.
-    :param reason: ``nan``, ``failed`` or ``invalid``.
-    """
-
-    def __init__(self, stage: str, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.stage, self.reason = stage, reason
 
 
 def choose_backend(wanted: str | None) -> Backend:
@@ -76,16 +72,10 @@ def choose_backend(wanted: str | None) -> Backend:
 
     :raises StageError: if there is none.
     """
-    names = {
-        'tf': Backend.TENSORFLOW,
-        'tensorflow': Backend.TENSORFLOW,
-        'pt': Backend.PYTORCH,
-        'pytorch': Backend.PYTORCH,
-    }
     if wanted:
-        if wanted.lower() not in names:
-            raise StageError('start', 'backend', f'DP_BACKEND is `{wanted}`, expected one of {", ".join(names)}')
-        return names[wanted.lower()]
+        if wanted.lower() not in BACKENDS:
+            raise StageError('start', 'backend', f'DP_BACKEND is `{wanted}`, expected one of {", ".join(BACKENDS)}')
+        return BACKENDS[wanted.lower()]
     for module, backend in (('tensorflow', Backend.TENSORFLOW), ('torch', Backend.PYTORCH)):
         if find_spec('deepmd') and find_spec(module):
             return backend
@@ -219,37 +209,32 @@ def _test(model: Path, type_map: list[str], training: Frames, validation: Frames
     from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
 
     evaluator = DeepmdEvaluator(model, type_map=type_map)
-    spread = np.linspace(0, len(training) - 1, min(len(training), MAX_TESTED_TRAINING_FRAMES)).round().astype(int)
-    sample = training.select(np.unique(spread))
+    sample = stages.sample_of(training)
     errors = {'training': model_errors(sample, evaluator.evaluate(sample))}
     if validation is not None:
         errors['validation'] = model_errors(validation, evaluator.evaluate(validation))
     Path('errors.json').write_text(json.dumps(errors))
 
 
+def work(outcome: dict[str, Any]) -> None:
+    """Import DeePMD-kit, run all stages and fill in the results."""
+    start = time.monotonic()
+    backend = choose_backend(os.environ.get('DP_BACKEND'))
+    outcome['backend'] = backend.value
+    try:
+        dp = import_backend(backend)
+    except (ImportError, RuntimeError, OSError) as exception:
+        message = f'deepmd-kit with {backend} cannot be imported: {exception}'
+        raise StageError('start', 'backend', message) from exception
+    outcome['import_seconds'] = round(time.monotonic() - start, 2)
+    outcome |= train(json.loads(Path(JOB_FILE).read_text()), backend, dp)
+
+
 def main() -> None:
     """Run in the current folder."""
     for variable in ONE_THREAD:
         os.environ.setdefault(variable, '1')
-    start = time.monotonic()
-    outcome: dict[str, Any] = {'failure': None}
-    try:
-        backend = choose_backend(os.environ.get('DP_BACKEND'))
-        outcome['backend'] = backend.value
-        try:
-            dp = import_backend(backend)
-        except (ImportError, RuntimeError, OSError) as exception:
-            raise StageError(
-                'start', 'backend', f'deepmd-kit with {backend} cannot be imported: {exception}'
-            ) from exception
-        outcome['import_seconds'] = round(time.monotonic() - start, 2)
-        outcome |= train(json.loads(Path(JOB_FILE).read_text()), backend, dp)
-    except StageError as error:
-        outcome['failure'] = {'stage': error.stage, 'reason': error.reason, 'message': str(error)}
-    outcome['total_seconds'] = round(time.monotonic() - start, 2)
-    temporary = Path(f'{RESULTS_FILE}.part')
-    temporary.write_text(json.dumps(outcome, indent=2))
-    temporary.replace(RESULTS_FILE)
+    stages.run(work)
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
 """Labels that a training must not see.
 
-A network chases a single absurd label at the expense of all others and reports no error, so every set is screened first.
-Rules and their numbers follow Marcolongo et al. (2019) (distances, interquartile ranges) and Hessmann et al. (2025) (mean plus
-three standard deviations, 500 eV/Å). What they lack is added to each relative rule: an outlier must also be far off in
-absolute terms, for the labels of a search are a mixture of narrow groups (minima) and broad ones (random crystals), and
-rules that look at the spread alone reject one of the two.
+A network chases a single absurd label at the expense of all others and reports no error, so every set is screened.
+Rules and their numbers follow Marcolongo et al. (2019) (distances, interquartile ranges) and Hessmann et al. (2025)
+(mean plus three standard deviations, 500 eV/Å). What they lack is added to each relative rule: an outlier must also be
+far off in absolute terms, for the labels of a search are a mixture of narrow groups (minima) and broad ones (random
+crystals), and rules that look at the spread alone reject one of the two.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FEWEST_FOR_QUARTILES = 4
 def clean(frames: Frames, thresholds: Mapping[str, Any]) -> list[str]:
     """Return for each frame why it is rejected, or an empty string.
 
-    Frames whose status is not ``ok`` or that lack an energy or forces are always rejected. The rules are applied in the order
-    of :data:`RULES`, each to what the ones before it have left.
+    Frames whose status is not ``ok`` or that lack an energy or forces are always rejected. The rules are applied in the
+    order of :data:`RULES`, each to what the ones before it have left.
 
     :param thresholds: of each rule; a rule that is absent or null is off. ``min_distance`` (Å); ``max_force`` (eV/Å);
         ``energy_outlier`` with ``factor`` (of the interquartile range, above the median), ``at_least`` (eV/atom),
-        ``factor_below``, ``at_least_below``; ``force_outlier`` with ``factor``, ``at_least`` (eV/Å); ``force_excess`` and
-        ``stress_excess`` with ``sigmas``, ``at_least`` (eV/Å, eV/Å³).
+        ``factor_below``, ``at_least_below``; ``force_outlier`` with ``factor``, ``at_least`` (eV/Å); ``force_excess``
+        and ``stress_excess`` with ``sigmas``, ``at_least`` (eV/Å, eV/Å³).
     :raises ValueError: if a rule or one of its numbers is unknown or missing.
     """
     unknown = set(thresholds) - set(RULES)
@@ -102,7 +102,7 @@ def _max_force(frames: Frames, limit: float) -> dict[int, str]:
 def _energy_outlier(
     frames: Frames, factor: float, at_least: float, factor_below: float, at_least_below: float
 ) -> dict[int, str]:
-    # Below the median the bounds are wider: the ground state that is searched for is a low outlier among random crystals.
+    # Below the median the bounds are wider: the ground state that is searched for lies low among random crystals.
     energy = frames.energy_per_atom
     kinds = np.array([Formula(formula).reduce()[0].format('hill') for formula in frames.formulas])
     reasons = {}
@@ -114,9 +114,7 @@ def _energy_outlier(
         highest = median + max(factor * (upper - lower), at_least)
         lowest = median - max(factor_below * (upper - lower), at_least_below)
         for i in members[(energy[members] > highest) | (energy[members] < lowest)]:
-            reasons[int(i)] = (
-                f'{energy[i]:.3f} eV/atom, outside {lowest:.3f} to {highest:.3f} around the median {median:.3f} of {kind}'
-            )
+            reasons[int(i)] = f'{energy[i]:.3f} eV/atom, outside {lowest:.3f} to {highest:.3f} (all of {kind})'
     return reasons
 
 
@@ -150,9 +148,7 @@ def _excess(values: FloatArray, sigmas: float, at_least: float, what: str, unit:
     mean = known.mean()
     allowed = mean + max(sigmas * known.std(), at_least)
     return {
-        int(
-            i
-        ): f'{what} is {values[i]:.3g} {unit}, more than {allowed:.3g} (mean {mean:.3g}, {sigmas} standard deviations)'
+        int(i): f'{what} is {values[i]:.3g} {unit}, more than {allowed:.3g} (the mean is {mean:.3g})'
         for i in np.flatnonzero(values > allowed)
     }
 

@@ -39,9 +39,8 @@ def type_map_of(elements: Iterable[str]) -> list[str]:
 
 def seeds(seed: int) -> dict[str, int]:
     """Derive the seeds that the input asks for from one."""
-    return {
-        name: (1000003 * seed + 7919 * index) % 2**31 for index, name in enumerate(('descriptor', 'fitting', 'data'))
-    }
+    names = ('descriptor', 'fitting', 'data')
+    return {name: (1000003 * seed + 7919 * index) % 2**31 for index, name in enumerate(names)}
 
 
 def build_input(
@@ -56,8 +55,9 @@ def build_input(
 
     :param parameters: ``descriptor``, ``fitting``, ``learning_rate`` and ``loss`` in DeePMD-kit's own words; ``steps``;
         ``batch_size`` (frames, or ``auto:N`` for at least N atoms); ``repulsion`` with ``inner`` and ``outer``, see
-        :func:`~aiida_prospect.methods.zbl.switching_range`, absent or null for none; ``overrides`` merged over the result.
-        What stands under ``cold`` and ``warm`` holds only for a training from scratch or from an earlier potential.
+        :func:`~aiida_prospect.methods.zbl.switching_range`, absent or null for none; ``overrides`` merged over the
+        result. What stands under ``cold`` and ``warm`` holds only for a training from scratch or from an earlier
+        potential.
     :param type_map: elements in the order of their types.
     :param validation: whether there are validation data.
     :param warm: whether the training starts from an earlier potential.
@@ -68,7 +68,9 @@ def build_input(
     if missing:
         raise ValueError(f'the training parameters lack: {", ".join(missing)}')
     seed_of, steps = seeds(seed), int(parameters['steps'])
-    descriptor = {**deepcopy(dict(parameters['descriptor'])), 'seed': seed_of['descriptor']}
+    descriptor = deepcopy(dict(parameters['descriptor']))
+    for index, item in enumerate(descriptor.get('list', [descriptor])):
+        item['seed'] = seed_of['descriptor'] + index
     model: dict[str, Any] = {
         'type_map': list(type_map),
         'descriptor': descriptor,
@@ -145,7 +147,7 @@ def cutoff_of(descriptor: Mapping[str, Any]) -> float:
 def adapt_to_backend(settings: Mapping[str, Any], backend: Backend) -> dict[str, Any]:
     """Return the input that a backend understands.
 
-    PyTorch combines a table of repulsions only with descriptors that embed the types; those of TensorFlow that have such a
+    PyTorch combines a table of repulsions only with descriptors that embed the types; those that have such a
     counterpart are replaced by it: ``se_e2_a`` by ``dpa1`` without attention, ``se_e3`` by ``se_e3_tebd``.
 
     :raises ValueError: if there is no counterpart.
@@ -162,7 +164,7 @@ def adapt_to_backend(settings: Mapping[str, Any], backend: Backend) -> dict[str,
 
 
 def selected_neighbours(settings: Mapping[str, Any]) -> list[Any]:
-    """Return what the descriptors of a complete input have for the numbers of neighbours, one entry for each descriptor."""
+    """Return the numbers of neighbours in a complete input, one entry for each descriptor."""
     descriptor = settings['model']['descriptor']
     return [item.get('sel') for item in descriptor.get('list', [descriptor])]
 

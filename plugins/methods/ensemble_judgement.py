@@ -14,7 +14,8 @@ def judge_members(errors: Mapping[str, Mapping[str, float]], max_ratio: Mapping[
 
     :param errors: by member, each with errors by name, on data common to all.
     :param max_ratio: by name of an error, the largest ratio allowed.
-    :return: the reasons, by member; those not refused are absent. A single member is refused only if an error is not finite.
+    :return: the reasons, by member; those not refused are absent. A single member is refused only if an error is not
+        finite.
     :raises ValueError: if a ratio is asked for of an error that a member does not have.
     """
     reasons: dict[str, str] = {}

@@ -13,9 +13,9 @@ def model_errors(labels: Frames, predicted: Evaluation) -> dict[str, float]:
     """Return root mean square errors.
 
     :param labels: frames with energy and forces.
-    :return: ``energy`` (eV/atom), ``forces`` (eV/Å, per component), ``virial`` (eV/atom, per component; only if stresses are
-        known), ``energy_shifted`` (eV/atom: after the mean error is taken off, which a ranking does not notice) and
-        ``n_frames``.
+    :return: ``energy`` (eV/atom), ``forces`` (eV/Å, per component), ``virial`` (eV/atom, per component; only if
+        stresses are known), ``energy_shifted`` (eV/atom: after the mean error is taken off, which a ranking does not
+        notice) and ``n_frames``.
     """
     energy = (predicted.energy - labels.known('energy')) / labels.n_atoms
     errors = {
@@ -27,10 +27,8 @@ def model_errors(labels: Frames, predicted: Evaluation) -> dict[str, float]:
     if labels.stress is not None:
         known = np.isfinite(labels.stress).all(axis=(1, 2))
         if known.any():
-            virial = (
-                virial_from_stress(predicted.stress - labels.stress, labels.volumes) / labels.n_atoms[:, None, None]
-            )
-            errors['virial'] = _rms(virial[known])
+            virial = virial_from_stress(predicted.stress - labels.stress, labels.volumes)
+            errors['virial'] = _rms((virial / labels.n_atoms[:, None, None])[known])
     return errors
 
 

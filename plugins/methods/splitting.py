@@ -15,10 +15,10 @@ FEWEST_ORIGINS = 5
 def split_by_origin(frames: Frames, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Choose frames for validation, so that no random crystal or trajectory has frames on both sides.
 
-    Each origin is drawn by itself: the number that the hash of its name gives is compared with the fraction. So an origin
-    stays on its side when others are added, and a potential that goes on from an earlier one is never validated on what that
-    was trained on. If none is drawn, the one with the lowest number is taken; frames without an origin are origins of their
-    own. Of fewer than five origins none can be spared.
+    Each origin is drawn by itself: the number that the hash of its name gives is compared with the fraction. So an
+    origin stays on its side when others are added, and a potential that goes on from an earlier one is hardly ever
+    validated on what that was trained on. If none is drawn, the one with the lowest number is taken; frames without an
+    origin are origins of their own. Of fewer than five origins none can be spared.
 
     :param fraction: expected share of the origins.
     :return: (n_frames,), true for validation.

@@ -43,8 +43,8 @@ def zbl_table(type_map: Sequence[str], cutoff: float, spacing: float = 0.01) -> 
     :param type_map: elements.
     :param cutoff: Å.
     :param spacing: Å.
-    :return: (m, 1 + number of pairs), distances in Å from zero to the cut-off, then energies in eV in the order 0-0, 0-1,
-        …, 1-1, …, as DeePMD-kit wants it.
+    :return: (m, 1 + number of pairs), distances in Å from zero to the cut-off, then energies in eV in the order 0-0,
+        0-1, …, 1-1, …, as DeePMD-kit wants it.
     """
     distances = np.arange(round(cutoff / spacing) + 1) * spacing
     outer = np.clip(2 * distances / cutoff - 1, 0, 1)

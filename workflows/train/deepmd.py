@@ -51,7 +51,7 @@ class DeepmdTrainWorkChain(BaseRestartWorkChain):
         spec.exit_code(
             501,
             'ERROR_LOSS_NOT_FALLING',
-            message='The loss does not fall fast enough, also with batches {factor} times larger.',
+            message='The loss falls too slowly, also with batches {factor} times larger.',
         )
 
     @classmethod

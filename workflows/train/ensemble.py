@@ -13,12 +13,13 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.clean_labels import clean_labels
 from aiida_prospect.calculations.functions.judge_members import judge_members
-from aiida_prospect.calculations.deepmd_train import validate_training
+from aiida_prospect.calculations.training import validate_training
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.workflows.protocols import load_protocol
 
-MEMBER_WORKFLOW = 'prospect.train.deepmd'
+MEMBER_WORKFLOWS = 'prospect.train.{}'
+MEMBER_WORKFLOW = MEMBER_WORKFLOWS.format('deepmd')
 MAX_ATTEMPTS = 2
 
 
@@ -38,7 +39,12 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
 
 
 class TrainEnsembleWorkChain(WorkChain):
-    """Clean the labels, train some force fields that differ by their seeds, and refuse those that are worse than the others."""
+    """Clean the labels, train force fields that differ by their seeds, and refuse those worse than the others.
+
+    The work chain that trains a member takes ``training``, ``acceptance``, ``seed``, perhaps ``initial``, and whatever
+    is in the namespace ``member``; it returns ``potential``, ``results`` (with ``errors`` on ``training`` and perhaps
+    on ``validation``, ``n_training``, ``n_validation``, ``total_seconds``) and perhaps ``learning_curve``.
+    """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -71,7 +77,7 @@ class TrainEnsembleWorkChain(WorkChain):
         spec.exit_code(201, 'ERROR_NO_TRAINING_DATA', message='All {count} frames were rejected: {reasons}')
         spec.exit_code(401, 'ERROR_CLEANING_FAILED', message='The labels could not be screened: {message}')
         spec.exit_code(
-            402, 'ERROR_MEMBERS_FAILED', message='{good} of {wanted} potentials are good, not {least}: {reasons}'
+            402, 'ERROR_MEMBERS_FAILED', message='Of {wanted} potentials {good} are good, fewer than {least}: {reasons}'
         )
 
     @classmethod
@@ -86,14 +92,15 @@ class TrainEnsembleWorkChain(WorkChain):
     ) -> ProcessBuilder:
         """Return a builder.
 
-        :param code: Python interpreter with DeePMD-kit.
+        :param code: Python interpreter with what trains the force field.
         :param training: sets of labelled frames.
         :param protocol: ``fast``, ``balanced`` or ``stringent``.
         :param overrides: laid over the values of the protocol; those under ``member`` over the member's protocol.
         :param options: ``metadata.options`` of the jobs.
         """
         values = load_protocol('train_ensemble', protocol, overrides)
-        member = WorkflowFactory(MEMBER_WORKFLOW).get_builder_from_protocol(
+        member_workflow = MEMBER_WORKFLOWS.format(values['force_field'])
+        member = WorkflowFactory(member_workflow).get_builder_from_protocol(
             code, protocol=protocol, overrides=values['member'], options=options
         )
         builder = cls.get_builder()
@@ -103,6 +110,7 @@ class TrainEnsembleWorkChain(WorkChain):
         builder.max_concurrent = Int(values['max_concurrent'])
         builder.cleaning = Dict(values['cleaning'])
         builder.ensemble = Dict(values['ensemble'])
+        builder.member_workflow = Str(member_workflow)
         builder.member = member._inputs(prune=True)
         return builder
 

@@ -1,0 +1,108 @@
+import pytest
+from aiida.engine import run_get_node
+from aiida.orm import Dict, Int
+from aiida.plugins import WorkflowFactory
+
+from aiida_prospect.data.dataset import DatasetData
+
+TINY = {
+    'descriptor': {'neuron': [4, 8], 'axis_neuron': 4, 'rcut': 4.0},
+    'fitting': {'neuron': [8, 8]},
+    'cold': {'steps': 40},
+    'warm': {'steps': 20},
+    'progress': None,
+}
+TrainEnsembleWorkChain = WorkflowFactory('prospect.train.ensemble')
+
+
+@pytest.fixture
+def builder(python_code, silicon_labels):
+    def factory(n_models, **ensemble):
+        overrides = {'n_models': n_models, 'max_concurrent': 2, 'member': TINY}
+        builder = TrainEnsembleWorkChain.get_builder_from_protocol(
+            python_code, silicon_labels, protocol='fast', overrides=overrides
+        )
+        builder.ensemble = Dict({'max_error_ratio': {'forces': 3.0}, 'min_models': 2, **ensemble})
+        builder.seed = Int(1)
+        return builder
+
+    return factory
+
+
+@pytest.fixture
+def silicon_labels(silicon_frames):
+    from tests.conftest import label
+
+    frames = label(silicon_frames(12))
+    energy = frames.energy.copy()
+    energy[4] += 1e4
+    return {
+        'cycle_00': DatasetData(frames.replace(energy=energy)),
+        'cycle_01': DatasetData(label(silicon_frames(4, n_atoms=2, seed=1)).replace(status=['failed'] + ['ok'] * 3)),
+    }
+
+
+def test_a_spoiled_member_is_trained_again_and_then_left_out(builder):
+    inputs = builder(3)
+    spoiled = inputs.member['parameters'].get_dict()
+    spoiled['cold'] = {'steps': 40, 'learning_rate': {'type': 'exp', 'start_lr': 3.0, 'stop_lr': 2.0}}
+    inputs.members = {'member_01': {'parameters': Dict(spoiled)}}
+    results, node = run_get_node(inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert sorted(child.base.links.get_incoming(node).first().link_label for child in node.called) == [
+        *('CALL', 'CALL', 'CALL'),
+        *('member_00', 'member_01', 'member_01_again', 'member_02'),
+    ]
+    report = results['report'].get_dict()
+    assert report['accepted'] == ['member_00', 'member_02']
+    assert 'times the median' in report['refused']['member_01']
+    assert sorted(results['potentials']) == ['potential_00', 'potential_01']
+    assert sorted(results['curves']) == ['member_00', 'member_01', 'member_02']
+    hashes = {potential.base.repository.hash() for potential in results['potentials'].values()}
+    assert len(hashes) == 2
+    rejected = results['acceptance']['rejected']
+    assert list(rejected['cycle_00']) == ['4']
+    assert rejected['cycle_01'] == {'0': 'the label is `failed`'}
+    assert results['acceptance']['n_accepted'] == 14
+
+    # One good potential of two is too few; it is given nevertheless, and the training starts from earlier ones.
+    inputs = builder(2)
+    inputs.members = {'member_01': {'parameters': Dict({**spoiled, 'warm': spoiled['cold']})}}
+    inputs.initial = dict(results['potentials'])
+    results, node = run_get_node(inputs)
+    assert node.exit_status == 402
+    assert 'Of 2 potentials 1 are good, fewer than 2: member_01' in node.exit_message
+    assert sorted(results['potentials']) == ['potential_00']
+    first = next(child for child in node.called if 'initial' in child.inputs)
+    assert first.outputs.learning_curve.get_array('step')[-1] == 20
+
+
+def test_a_single_model_is_allowed_and_foreign_potentials_are_no_start(builder, tmp_path):
+    from aiida_prospect.data.potential import PotentialData
+
+    path = tmp_path / 'model'
+    path.write_bytes(b'x')
+    inputs = builder(1)
+    foreign = PotentialData.from_files(path, backend='tensorflow', type_map=['Ge'], cutoff=4.0)
+    inputs.initial = {'potential_00': foreign}
+    results, node = run_get_node(inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert list(results['potentials']) == ['potential_00']
+
+
+def test_nothing_left_after_cleaning(builder, silicon_frames):
+    inputs = builder(2)
+    frames = inputs.training['cycle_00'].frames
+    inputs.training = {'cycle_00': DatasetData(frames.replace(status=['unconverged'] * len(frames)))}
+    _, node = run_get_node(inputs)
+    assert node.exit_status == 201
+    assert 'All 12 frames were rejected: the label is `unconverged` (12)' in node.exit_message
+
+
+def test_nothing_to_train_on_is_refused(builder, generate_frames):
+    with pytest.raises(ValueError, match='no set of frames'):
+        builder(2).training = {'cycle_00': DatasetData(generate_frames('Si2', 2))}
+    inputs = builder(2)
+    inputs.n_models = Int(0)
+    with pytest.raises(ValueError, match='expected at least 1'):
+        run_get_node(inputs)
