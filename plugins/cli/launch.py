@@ -113,6 +113,7 @@ def search_builder(
     label_name: str,
     protocol: str | None,
     strategy: str | None,
+    force_field: str | None,
     seed: int,
     references: tuple[Path, ...],
     structures: tuple[Path, ...],
@@ -128,6 +129,7 @@ def search_builder(
     for section, name, value in (
         ('search', 'budget', {key: choices[key] for key in ('max_labels', 'max_cycles', 'max_core_hours')}),
         ('pool', 'n_structures', choices['pool_size']),
+        ('train', 'force_field', force_field),
         ('selection', 'selection', {'strategy': strategy}),
     ):
         _lay_over(overrides.setdefault(section, {}), name, value)

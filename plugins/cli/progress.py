@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessBuilder
 from aiida.manage import get_manager
+from aiida.orm.utils.log import DBLogHandler
 
 INTERVAL = 1.0
 STAGES = {
@@ -46,13 +50,33 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
         signal.signal(number, kill)
     watcher = runner.loop.create_task(_watch(process.node))
     try:
-        process.execute()
+        with only_reports_of(process.node):
+            process.execute()
     finally:
         watcher.cancel()
         Line().clear()
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return process.node
+
+
+@contextmanager
+def only_reports_of(node: orm.WorkChainNode) -> Iterator[None]:
+    """Keep what the parts of a search report from the terminal, but for warnings; it stays in the database."""
+    mine = f'[{node.pk}|'
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or record.getMessage().startswith(mine)
+
+    kept = (logging.FileHandler, DBLogHandler)
+    handlers = [handler for handler in logging.getLogger('aiida').handlers if not isinstance(handler, kept)]
+    for handler in handlers:
+        handler.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_wanted)
 
 
 class Line:

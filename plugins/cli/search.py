@@ -48,6 +48,7 @@ def run_options(function: Any) -> Any:
     '--protocol', type=click.Choice(['fast', 'balanced', 'stringent']), help='How thorough; by default balanced.'
 )
 @click.option('--strategy', help='How candidates are chosen: prospect, laqa, uncertainty, random or one of yours.')
+@click.option('--force-field', help='What is trained: pod or deepmd, or one of yours.')
 @click.option('--max-labels', type=int, help='End after so many labels.')
 @click.option('--max-cycles', type=int, help='End after so many cycles.')
 @click.option('--max-core-hours', type=float, help='End after so many core hours.')
