@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def train(job: dict[str, Any], backend: Backend, dp: Callable[[list[str]], None]
         stages['compress'] = ['compress', '-i', initial, '-o', model, '-s', str(job['compression']['step'])]
     for stage, arguments in stages.items():
         start = time.monotonic()
-        forked(stage, lambda arguments=arguments: dp(arguments))
+        forked(stage, partial(dp, arguments))
         seconds[stage] = round(time.monotonic() - start, 2)
     final = Path(model if job['compression'] else initial)
     start = time.monotonic()

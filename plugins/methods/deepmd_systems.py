@@ -29,7 +29,7 @@ def write_systems(frames: Frames, folder: Path, type_map: Sequence[str]) -> list
         raise ValueError('every frame needs an energy and forces')
     with_stress = np.zeros(len(frames), bool)
     if frames.stress is not None:
-        with_stress = np.isfinite(frames.stress).all(axis=(1, 2))
+        with_stress[:] = np.isfinite(frames.stress).all(axis=(1, 2))
     names = []
     for label, mask in (('', with_stress), ('-without-stress', ~with_stress)):
         part = frames.select(mask)
