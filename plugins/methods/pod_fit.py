@@ -21,11 +21,11 @@ KINDS = ('energy', 'forces', 'virial')
 class FitSettings:
     """How to weigh the labels.
 
-    :param tolerance: errors that are equally bad, by kind: ``energy`` (eV/atom), ``forces`` (eV/Å), ``virial`` (eV/atom).
-    :param energy_scale: a frame that lies this much above the lowest, in eV/atom, counts half in its errors; ``None`` for no
+    :param tolerance: errors that are equally bad: ``energy`` (eV/atom), ``forces`` (eV/Å), ``virial`` (eV/atom).
+    :param energy_scale: errors of a frame that lies this much above the lowest, in eV/atom, count half; ``None`` for no
         difference.
-    :param regularisation: strengths to choose from by cross-validation, relative to the mean square of the scaled columns.
-    :param folds: of the cross-validation, which uses all frames, so that the members of an ensemble make the same choice.
+    :param regularisation: strengths to choose from by cross-validation, relative to the mean square of the columns.
+    :param folds: of the cross-validation, which uses all frames, so that all members make the same choice.
     :param share: of the origins that a member is fitted to; members of an ensemble differ by which.
     """
 
@@ -68,14 +68,19 @@ class Fit:
 
 
 def fit(
-    rows: Sequence[FrameEquations], origins: Sequence[Any], settings: FitSettings, rng: np.random.Generator
+    rows: Sequence[FrameEquations],
+    origins: Sequence[Any],
+    settings: FitSettings,
+    rng: np.random.Generator,
+    n_elements: int,
 ) -> Fit:
     """Fit coefficients.
 
-    :param origins: one for each frame; frames of one origin are left out together, from the member and in cross-validation.
+    :param origins: one for each frame; frames of one origin are left out together, by members and in cross-validation.
     :param rng: draws what a member is fitted to.
+    :param n_elements: each of which has the same number of columns, the first of them for the energy of an atom alone.
     """
-    problem = _Problem(rows, settings)
+    problem = _Problem(rows, settings, n_elements)
     names, number_of = np.unique(np.asarray(origins), return_inverse=True)
     strengths, everything = np.asarray(settings.regularisation, float), np.arange(len(rows))
     folds = _folds(number_of, min(settings.folds, len(names)))
@@ -83,7 +88,8 @@ def fit(
     best = int(np.argmax(strengths))
     if len(folds) > 1:
         solutions = [problem.solve(np.setdiff1d(everything, fold), strengths) for fold in folds]
-        errors = sum(problem.loss(fold, found) for fold, found in zip(folds, solutions, strict=True)) / len(rows)
+        losses = [problem.loss(fold, found) for fold, found in zip(folds, solutions, strict=True)]
+        errors = np.sum(losses, axis=0) / len(rows)
         best = int(np.argmin(errors))
         left_out = problem.errors([(fold, found[:, best]) for fold, found in zip(folds, solutions, strict=True)])
     used = np.flatnonzero(np.isin(number_of, _draw(len(names), settings.share, rng)))
@@ -106,13 +112,12 @@ def _folds(number_of: NDArray[np.int64], n_folds: int) -> list[NDArray[np.int64]
 class _Problem:
     """The weighted equations with columns of unit size, and normal equations of each frame."""
 
-    def __init__(self, rows: Sequence[FrameEquations], settings: FitSettings) -> None:
+    def __init__(self, rows: Sequence[FrameEquations], settings: FitSettings, n_elements: int) -> None:
         self.rows = rows
-        self.n = len(rows[0].energy)
+        self.n, self.n_elements = len(rows[0].energy), n_elements
         known = np.array([row.known_energy for row in rows])
         # What all atoms have in common is no matter of the descriptors, and must not be regularised.
         self.level = float(known.mean())
-        constant = self._constant(rows)
         excess = known - known.min()
         share = np.ones(len(rows)) if settings.energy_scale is None else 1 / (1 + excess / settings.energy_scale)
         self.tables, self.targets = [], []
@@ -122,14 +127,8 @@ class _Problem:
             self.targets.append(target)
         self.scale = np.sqrt(np.mean([np.sum(table**2, axis=0) for table in self.tables], axis=0))
         self.scale[self.scale == 0] = 1.0
-        self.constant = constant
         self.normal = [(t / self.scale).T @ (t / self.scale) for t in self.tables]
         self.right = [(t / self.scale).T @ target for t, target in zip(self.tables, self.targets, strict=True)]
-
-    @staticmethod
-    def _constant(rows: Sequence[FrameEquations]) -> NDArray[np.bool_]:
-        """Return which columns belong to one-body terms: they have no forces."""
-        return np.all([np.all(row.forces == 0, axis=0) for row in rows], axis=0)
 
     def _weighted(
         self, row: FrameEquations, tolerance: Mapping[str, float], weight: float
@@ -182,9 +181,9 @@ class _Problem:
         return found | ({'virial': _rms(known)} if len(known) else {})
 
     def unscaled(self, scaled: FloatArray) -> FloatArray:
-        """Return the coefficients of the force field."""
+        """Return the coefficients of the force field, with what all atoms have in common."""
         coefficients = scaled / self.scale
-        coefficients[self.constant] += self.level
+        coefficients[:: self.n // self.n_elements] += self.level
         return coefficients
 
 

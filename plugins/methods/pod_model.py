@@ -23,15 +23,15 @@ COMMAND_FILE = 'potential.lmp'
 MODEL_FILE = 'model.json'
 
 DESCRIPTOR_DEFAULTS: dict[str, float] = {
-    'rin': 1.0,
+    'rin': 0.5,
     'rcut': 5.0,
     'bessel_polynomial_degree': 4,
     'inverse_polynomial_degree': 8,
-    'twobody_number_radial_basis_functions': 6,
-    'threebody_number_radial_basis_functions': 5,
+    'twobody_number_radial_basis_functions': 8,
+    'threebody_number_radial_basis_functions': 6,
     'threebody_angular_degree': 5,
-    'fourbody_number_radial_basis_functions': 3,
-    'fourbody_angular_degree': 3,
+    'fourbody_number_radial_basis_functions': 4,
+    'fourbody_angular_degree': 4,
 }
 
 
@@ -57,8 +57,9 @@ def descriptor_text(descriptor: Mapping[str, Any], type_map: Sequence[str]) -> s
 class Repulsion:
     """Screened repulsion of nuclei (ZBL) between atoms that are closer than in any crystal.
 
-    Between ``inner`` and ``outer`` it is switched off smoothly, both in units of the sum of the covalent radii of a pair. The
-    coefficients are fitted to what remains of the labels without it, so it does not matter whether there are data in between.
+    The descriptors know nothing of distances without data, and their sum may fall without bound there. Between the two
+    distances the repulsion is switched off smoothly; they are in units of the sum of the covalent radii of a pair. The
+    coefficients are fitted to what the labels are without it, so it does no harm if there are data in between.
     """
 
     inner: float
@@ -66,7 +67,9 @@ class Repulsion:
 
     def __post_init__(self) -> None:
         if not 0 < self.inner < self.outer:
-            raise ValueError(f'the repulsion has inner = {self.inner}, outer = {self.outer}, expected 0 < inner < outer')
+            raise ValueError(
+                f'the repulsion has inner = {self.inner}, outer = {self.outer}, expected 0 < inner < outer'
+            )
 
     def styles(self, type_map: Sequence[str]) -> list[str]:
         """Return one ``zbl`` style with its distances for each pair of types."""

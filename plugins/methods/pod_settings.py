@@ -26,8 +26,8 @@ class PodSettings:
     def from_parameters(cls, parameters: Mapping[str, Any]) -> PodSettings:
         """Read the parameters.
 
-        :param parameters: ``descriptor`` in LAMMPS' own words, ``repulsion`` with ``inner`` and ``outer`` or null, ``fit``
-            with the fields of :class:`~aiida_prospect.methods.pod_fit.FitSettings`.
+        :param parameters: ``descriptor`` in LAMMPS' own words, ``repulsion`` with ``inner`` and ``outer`` or null,
+            ``fit`` with the fields of :class:`~aiida_prospect.methods.pod_fit.FitSettings`.
         :raises ValueError: if a parameter is unknown or impossible.
         :raises KeyError: if one is missing.
         :raises TypeError: if the fit has other fields.
@@ -37,7 +37,9 @@ class PodSettings:
             raise ValueError(f'unknown parameters: {", ".join(unknown)}; known: {", ".join(KNOWN)}')
         repulsion = parameters.get('repulsion')
         settings = cls(
-            dict(parameters['descriptor']), Repulsion(**repulsion) if repulsion else None, FitSettings(**parameters['fit'])
+            dict(parameters['descriptor']),
+            Repulsion(**repulsion) if repulsion else None,
+            FitSettings(**parameters['fit']),
         )
         settings.descriptor_text(['Si'])
         return settings
