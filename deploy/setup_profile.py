@@ -89,21 +89,24 @@ def ensure_computer(work: Path) -> orm.Computer:
     return computer
 
 
-def ensure_code(computer: orm.Computer, label: str, executable: str, *, plugin: str | None, prepend: str) -> None:
-    """Register an executable; a code of that label that is something else now keeps its results under another label."""
-    wanted = {'filepath_executable': executable, 'prepend_text': prepend}
+def ensure_code(
+    computer: orm.Computer, label: str, executable: str, *, plugin: str | None, with_mpi: bool | None, prepend: str
+) -> None:
+    """Register an executable; a code of that label that is something else now keeps its results under another label.
+
+    :param with_mpi: ``None`` if it runs with MPI and without.
+    """
+    wanted = {'filepath_executable': executable, 'prepend_text': prepend, 'with_mpi': with_mpi}
     try:
         code = orm.load_code(f'{label}@{computer.label}')
     except NotExistent:
         pass
     else:
-        if all(str(getattr(code, name)) == value for name, value in wanted.items()):
+        if all(str(getattr(code, name)) == str(value) for name, value in wanted.items()):
             return
         code.label = f'{label}-{code.pk}'
         code.is_hidden = True
-    orm.InstalledCode(
-        label=label, computer=computer, default_calc_job_plugin=plugin, with_mpi=plugin is not None, **wanted
-    ).store()
+    orm.InstalledCode(label=label, computer=computer, default_calc_job_plugin=plugin, **wanted).store()
 
 
 def main() -> None:
@@ -117,10 +120,10 @@ def main() -> None:
     load_profile(PROFILE)
     forget_results_of_other_sources(Path(get_config().dirpath) / 'sources.sha256')
     computer = ensure_computer(arguments.work)
-    ensure_code(computer, 'python', arguments.python, plugin=None, prepend=ONE_THREAD)
+    ensure_code(computer, 'python', arguments.python, plugin=None, with_mpi=False, prepend=ONE_THREAD)
     if arguments.pw:
         prepend = f'{ONE_THREAD}\n{OPEN_MPI}'
-        ensure_code(computer, 'pw', arguments.pw, plugin='quantumespresso.pw', prepend=prepend)
+        ensure_code(computer, 'pw', arguments.pw, plugin='quantumespresso.pw', with_mpi=None, prepend=prepend)
 
 
 if __name__ == '__main__':

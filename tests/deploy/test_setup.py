@@ -42,7 +42,7 @@ def test_code_that_has_moved(aiida_localhost):
     """A code whose executable is another one now gives way to a new code, and keeps its results under another label."""
     setup = load('setup_profile')
     for executable in ('/bin/true', '/bin/true', '/bin/false'):
-        setup.ensure_code(aiida_localhost, 'moving', executable, plugin=None, prepend='')
+        setup.ensure_code(aiida_localhost, 'moving', executable, plugin=None, with_mpi=None, prepend='')
     query = orm.QueryBuilder().append(orm.InstalledCode, filters={'label': {'like': 'moving%'}})
     old, new = sorted(query.all(flat=True), key=lambda code: code.pk)
     assert (str(old.filepath_executable), old.is_hidden) == ('/bin/true', True)

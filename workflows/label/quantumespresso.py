@@ -157,7 +157,9 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
         builder.max_failed_fraction = orm.Float(values['max_failed_fraction'])
         builder.prechecks = orm.Dict(values['prechecks'])
         builder.clean_workdir = orm.Bool(values['clean_workdir'])
-        builder.options = orm.Dict({**values['options'], **(options or {})})
+        # A code may insist on MPI, or on doing without.
+        of_code = {} if code.with_mpi is None else {'withmpi': code.with_mpi}
+        builder.options = orm.Dict({**values['options'], **of_code, **(options or {})})
         if values['parallelization']:
             builder.parallelization = orm.Dict(values['parallelization'])
         return builder
