@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ def run(work: Callable[[dict[str, Any]], None]) -> None:
         work(outcome)
     except StageError as error:
         outcome['failure'] = {'stage': error.stage, 'reason': error.reason, 'message': str(error)}
+    except Exception as error:
+        # Without results the parser would take it for a kill, after which a training is continued.
+        traceback.print_exc()
+        outcome['failure'] = {'stage': 'runner', 'reason': 'failed', 'message': f'{type(error).__name__}: {error}'}
     outcome['total_seconds'] = round(time.monotonic() - start, 2)
     temporary = Path(f'{RESULTS_FILE}.part')
     temporary.write_text(json.dumps(outcome, indent=2))

@@ -179,7 +179,7 @@ def test_what_cannot_be_trained_on_is_refused_before_submission(python_code, bui
     with pytest.raises(ValueError, match='hold Na, the type map is Cl'):
         run(builder(python_code, {'type_map': ['Cl']}))
     calculator = PotentialData.from_calculator('ase.calculators.emt:EMT', {}, ['Na', 'Cl'])
-    with pytest.raises(ValueError, match='calculator of ASE'):
+    with pytest.raises(ValueError, match='backend `ase`'):
         run(builder(python_code, initial=calculator))
 
 

@@ -175,6 +175,10 @@ class TrainEnsembleWorkChain(WorkChain):
         inputs.seed = Int(member_seed(self.inputs.seed.value, index, attempt))
         if attempt == 0 and index < len(self.ctx.initial):
             inputs.initial = self.ctx.initial[index]
+            refusal = self.ctx.workflow.spec().inputs.validate(inputs)
+            if refusal:
+                self.report(f'{name} is trained from scratch: {refusal.message}')
+                inputs.pop('initial')
         inputs.metadata = {'call_link_label': name if attempt == 0 else f'{name}_again'}
         return inputs
 
@@ -196,7 +200,8 @@ class TrainEnsembleWorkChain(WorkChain):
         for name, reason in sorted(self.ctx.judgement['refused'].items()):
             index = self.ctx.names.index(name)
             attempt = latest[index][0] + 1
-            hopeless = (latest[index][1].exit_status or 0) // 100 == 2
+            # Data that do not fit may fit if the training does not start from an earlier potential.
+            hopeless = (latest[index][1].exit_status or 0) // 100 == 2 and 'initial' not in latest[index][1].inputs
             again = attempt < MAX_ATTEMPTS and not hopeless
             self.report(f'{name} is {"trained again from scratch" if again else "not used"}: {reason}')
             if again:
