@@ -5,6 +5,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_prospect.calculations.relax import split_parameters
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
@@ -13,7 +14,7 @@ from aiida_prospect.methods.relaxation.driver import Relaxation
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.methods.relaxation.slices import count_slices, merge_slices
 from aiida_prospect.workflows.explore import ExploreWorkChain
-from aiida_prospect.workflows.protocols import ProtocolError
+from aiida_prospect.workflows.protocols import ProtocolError, load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
 
 STILLINGER_WEBER = {'potential': 'Si_Stillinger_Weber'}
@@ -26,7 +27,8 @@ def potentials(aiida_profile):
 
 def relax_here(frames):
     ensemble = load_ensemble([{'backend': 'ase', 'calculator': 'lammps', 'arguments': STILLINGER_WEBER}], None)
-    return Relaxation(frames, ensemble, RelaxSettings(fmax=0.1, max_steps=150, patience=30)).run()
+    settings, _ = split_parameters(load_protocol('explore', 'fast')['parameters'])
+    return Relaxation(frames, ensemble, RelaxSettings.from_dict(settings)).run()
 
 
 def builder(pool, potentials, code, **overrides):

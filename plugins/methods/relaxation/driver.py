@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aiida_prospect.common.enums import LabelStatus, RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
-from aiida_prospect.methods.relaxation.endings import Ending, endings
+from aiida_prospect.methods.relaxation.endings import Ending, endings, in_a_hole
 from aiida_prospect.methods.relaxation.fire import IntArray, Vectors, fire_step, generalised_forces
 from aiida_prospect.methods.relaxation.sanity import unphysical
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
@@ -129,11 +129,12 @@ class Relaxation:
         first = flight.steps == 0
         self.results.arrays['energy_initial'][flight.index[first]] = evaluated.known('energy')[first]
         self.results.arrays['steps'][flight.index] = flight.steps
-        lower = enthalpy < flight.lowest
+        lower = (enthalpy < flight.lowest) & ~in_a_hole(evaluated, settings.sanity)
         flight.lowest = np.where(lower, enthalpy, flight.lowest)
         flight.lowest_step = np.where(lower, flight.steps, flight.lowest_step)
-        self.results.improve(lower | (fmax < settings.fmax), flight, evaluated)
         ended = endings(flight, evaluated, fmax, settings)
+        converged = [row for row, (status, _) in ended.items() if status is RelaxStatus.CONVERGED]
+        self.results.improve(lower | np.isin(np.arange(len(flight)), converged), flight, evaluated)
         self._take_snapshots(evaluated, ended)
         return ended
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from aiida_prospect.common.enums import LabelStatus, RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.relaxation.fire import FloatArray
-from aiida_prospect.methods.relaxation.settings import RelaxSettings, Uncertainty
+from aiida_prospect.methods.relaxation.settings import RelaxSettings, Sanity, Uncertainty
 from aiida_prospect.methods.relaxation.state import Flight
 
 Ending = tuple[RelaxStatus, str]
@@ -23,12 +23,16 @@ def endings(flight: Flight, evaluated: Frames, fmax: FloatArray, settings: Relax
     ratio, uncertain = disagreement(evaluated, settings.uncertainty)
     stale = flight.steps - flight.lowest_step
     failed = (evaluated.known('status') == LabelStatus.FAILED.value) | ~np.isfinite(fmax)
+    too_low = in_a_hole(evaluated, settings.sanity)
     converged = fmax < settings.fmax
     given_up = (stale >= settings.patience) | (flight.steps >= settings.max_steps)
     found: dict[int, Ending] = {}
-    for row in np.flatnonzero(failed | converged | uncertain | given_up).tolist():
+    for row in np.flatnonzero(failed | too_low | converged | uncertain | given_up).tolist():
         if failed[row]:
             words = str(evaluated.known('reason')[row]) or 'energy, forces or stress are not finite'
+            found[row] = (RelaxStatus.UNPHYSICAL, words)
+        elif too_low[row]:
+            words = f'the energy fell to {evaluated.energy_per_atom[row]:.3f} eV/atom'
             found[row] = (RelaxStatus.UNPHYSICAL, words)
         elif converged[row]:
             found[row] = (RelaxStatus.CONVERGED, f'largest force {fmax[row]:.3g} eV/Å')
@@ -40,6 +44,13 @@ def endings(flight: Flight, evaluated: Frames, fmax: FloatArray, settings: Relax
         else:
             found[row] = (RelaxStatus.MAX_STEPS, f'largest force {fmax[row]:.3g} eV/Å')
     return found
+
+
+def in_a_hole(evaluated: Frames, limits: Sanity) -> NDArray[np.bool_]:
+    """Return which of the (m,) energies are too low to be true."""
+    if limits.lowest_energy is None:
+        return np.zeros(len(evaluated), dtype=bool)
+    return np.asarray(evaluated.energy_per_atom < limits.lowest_energy)
 
 
 def disagreement(evaluated: Frames, limits: Uncertainty | None) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -37,8 +37,8 @@ class Uncertainty:
     :param floor: eV/Å.
     """
 
-    ratio: float = 0.5
-    floor: float = 0.2
+    ratio: float = 0.7
+    floor: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ class Sanity:
     :param height: least distance of opposite faces of the cell, Å.
     :param compression: least volume, in units of that at the start.
     :param expansion: largest volume, in units of that at the start.
+    :param lowest_energy: energy per atom below which the potential is taken to have a hole, eV; ``None`` for any.
     """
 
     distance: float = 0.5
-    height: float = 1.0
+    height: float = 1.2
     compression: float = 0.25
     expansion: float = 4.0
+    lowest_energy: float | None = None
 
 
 @dataclass(frozen=True)

