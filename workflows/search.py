@@ -211,8 +211,8 @@ class SearchWorkChain(WorkChain):
         if usable < self.inputs.parameters['min_usable']:
             detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
-        best = min(search_inputs.lowest_energy(labels.frames) for labels in self.ctx.labels.values())
-        self.report(f'cycle {self.ctx.cycle}: {self._n_labels} labels, {usable} usable, the best at {best:.4f} eV/atom')
+        best = f'the best at {self._lowest_label:.4f} eV/atom'
+        self.report(f'cycle {self.ctx.cycle}: {self._n_labels} labels, {usable} usable, {best}')
 
     def should_train(self) -> bool:
         """Tell whether there are labels that the potentials have not seen."""
@@ -263,9 +263,23 @@ class SearchWorkChain(WorkChain):
                 self.report(f'cycle {self.ctx.cycle}: the pool stays as it is: {node.exit_message}')
         inputs = AttributeDict(self.exposed_inputs(ExploreWorkChain, 'explore'))
         inputs.pool = self.ctx.pool
+        inputs.parameters = self._explore_parameters(inputs.parameters)
         inputs.potentials = dict(self.ctx.potentials)
         inputs.setdefault('metadata', {})['call_link_label'] = f'{self._key}_explore'
         return ToContext(explore=self.submit(ExploreWorkChain, **inputs))
+
+    def _explore_parameters(self, parameters: orm.Dict) -> orm.Dict:
+        """Add the energy below which the ensemble has a hole, unless the user gave one."""
+        values = parameters.get_dict()
+        sanity = values.setdefault('sanity', {})
+        margin = self.inputs.parameters['hole_depth']
+        if sanity.get('lowest_energy') is None and margin is not None:
+            sanity['lowest_energy'] = self._lowest_label - margin
+        return orm.Dict(values)
+
+    @property
+    def _lowest_label(self) -> float:
+        return min(search_inputs.lowest_energy(labels.frames) for labels in self.ctx.labels.values())
 
     def inspect_explore(self) -> Any:
         """Take the relaxed pool and its clusters."""

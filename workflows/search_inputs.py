@@ -154,7 +154,7 @@ def get_builder_from_protocol(
     builder.parameters = orm.Dict(
         {
             **{key: selection[key] for key in ('clusters', 'selection', 'convergence')},
-            **{key: search[key] for key in ('min_usable', 'refill', 'final', 'ranking')},
+            **{key: search[key] for key in ('min_usable', 'hole_depth', 'refill', 'final', 'ranking')},
         }
     )
     builder.budget = orm.Dict(search['budget'])

@@ -9,17 +9,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessBuilder
 from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
+from plumpy import KilledError
 
 INTERVAL = 1.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STAGES = {
     'select': 'choosing candidates',
     'label': 'labelling',
@@ -40,23 +41,23 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
     # No other process needs to reach this one: so it runs whether or not there is a broker that is up.
     runner = get_manager().get_runner(communicator=None)
     process = runner.instantiate_process(builder)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def kill(*_: Any) -> None:
+    def kill() -> None:
         if not process.is_killing:
             process.kill(msg_text='interrupted by the user')
 
-    for number in handlers:
-        signal.signal(number, kill)
+    # By way of the event loop, because a plain handler may run in the middle of a transaction of the database.
+    for number in SIGNALS:
+        runner.loop.add_signal_handler(number, kill)
     watcher = runner.loop.create_task(_watch(process.node))
     try:
-        with only_reports_of(process.node):
+        with only_reports_of(process.node), suppress(KilledError):
             process.execute()
     finally:
         watcher.cancel()
         Line().clear()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for number in SIGNALS:
+            runner.loop.remove_signal_handler(number)
     return process.node
 
 
