@@ -60,7 +60,7 @@ class RelaxParser(Parser):
             self.out('trajectories', DatasetData(trajectories))
         ended = int(np.sum(relaxed.known('status') != RelaxStatus.UNFINISHED.value))
         if ended < len(relaxed) and not found_by_scheduler:
-            cause = statistics.get('stopped') or 'nobody knows why'
+            cause = statistics.get('stopped') or self._last_words()
             return self.exit_codes.ERROR_UNFINISHED.format(ended=ended, frames=len(relaxed), cause=cause)
         return None
 

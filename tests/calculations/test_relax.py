@@ -87,16 +87,16 @@ def test_runner_needs_nothing_of_aiida(tmp_path, silicon_frames):
 
 @pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
 def test_killed_runner_is_continued_to_the_same_result(tmp_path, generate_frames, signal_number):
-    frames = generate_frames('Si8', 30)
+    frames = generate_frames('Si8', 40)
     prepare(tmp_path, frames)
     process = start(tmp_path)
     deadline = time.monotonic() + 120
-    while not (tmp_path / runner.CHECKPOINT).is_file() and time.monotonic() < deadline:
+    while not (tmp_path / runner.RESULT).is_file() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal_number)
     process.communicate()
     partial = Frames.load(tmp_path / runner.RESULT)
-    assert len(partial) == 30
+    assert len(partial) == 40
     assert 'unfinished' in partial.known('status')
     assert not list(tmp_path.glob(f'.{runner.CHECKPOINT}.new')) or signal_number == signal.SIGKILL
     process = start(tmp_path)

@@ -1,8 +1,14 @@
 """Tests of batched evaluation by DeePMD-kit, with a model that knows nothing but obeys all symmetries."""
 
+import os
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
+from aiida.common.folders import Folder
 
+from aiida_prospect.calculations.runtime import copy_runtime
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
 from aiida_prospect.methods.evaluators.loading import load_evaluator
@@ -97,3 +103,44 @@ def test_other_type_map_is_refused(deepmd_model):
         load_evaluator(specification, deepmd_model.parent)
     with pytest.raises(FileNotFoundError, match='no model file'):
         load_evaluator({**specification, 'file': 'lost.pb'}, deepmd_model.parent)
+
+
+ON_PYTORCH = """
+import json, subprocess, sys
+from pathlib import Path
+import numpy as np
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
+
+here = Path.cwd()
+for arguments in (['train', 'input.json', '--skip-neighbor-stat'], ['freeze', '-o', 'frozen.pth']):
+    subprocess.run([sys.executable, '-m', 'deepmd', '--pt', *arguments], check=True)
+evaluator, frames = DeepmdEvaluator(here / 'frozen.pth'), Frames.load('frames.npz')
+together = evaluator.evaluate(frames)
+alone = [evaluator.evaluate(frames[index]) for index in range(len(frames))]
+np.savez(
+    'evaluated.npz',
+    together=together.energy, forces=together.forces, stress=together.stress,
+    alone=np.concatenate([one.energy for one in alone]), forces_alone=np.concatenate([one.forces for one in alone]),
+)
+"""
+
+
+def test_pytorch_batches_do_not_mix_frames(deepmd_model, frames, tmp_path):
+    """A flat cell, which needs many periodic images, and a left-handed one change nothing for the others."""
+    python = os.environ.get('PROSPECT_TEST_PYTORCH_PYTHON')
+    if not python:
+        pytest.skip('no PyTorch backend: PROSPECT_TEST_PYTORCH_PYTHON is not set; deploy/test.sh sets it')
+    cell = np.diag([1.9, 9.0, 9.0])
+    flat = Frames(frames[0].numbers, frames[0].offsets, np.random.default_rng(0).random((8, 3)) @ cell, cell[None])
+    mirrored = frames[0].replace(cells=-frames[0].cells)
+    Frames.concatenate([frames, flat, mirrored]).without('origin').save(tmp_path / 'frames.npz')
+    copy_runtime(Folder(str(tmp_path)), 'aiida_prospect.common', 'aiida_prospect.methods.evaluators')
+    shutil.copy(deepmd_model.parent / 'input.json', tmp_path)
+    done = subprocess.run([python, '-c', ON_PYTORCH], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = np.load(tmp_path / 'evaluated.npz')
+    assert found['together'] == pytest.approx(found['alone'], abs=1e-9)
+    assert found['forces'] == pytest.approx(found['forces_alone'], abs=1e-9)
+    assert found['together'][-1] == pytest.approx(found['together'][0], abs=1e-9)
+    assert found['forces'][-8:] == pytest.approx(found['forces'][:8], abs=1e-9)
