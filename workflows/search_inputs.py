@@ -26,13 +26,33 @@ if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
 
 LABEL_PREFIX = 'prospect.label.'
+TRAIN_PREFIX = 'prospect.train.'
 SECTIONS = ('search', 'pool', 'selection', 'label', 'train', 'explore')
 
 
-def label_names() -> list[str]:
-    """Return the names of all installed labelling work chains, as the command line calls them."""
+def workflow_names(prefix: str) -> list[str]:
+    """Return the installed work chains whose entry points begin so, without that prefix."""
     names = get_entry_point_names('aiida.workflows')
-    return sorted(name.removeprefix(LABEL_PREFIX) for name in names if name.startswith(LABEL_PREFIX))
+    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def label_names() -> list[str]:
+    """Return the names of all labelling work chains, as the command line calls them."""
+    return workflow_names(LABEL_PREFIX)
+
+
+def check_label_name(name: str) -> None:
+    """Refuse a labelling that is not installed.
+
+    :raises ValueError: with those that are.
+    """
+    if name not in label_names():
+        raise ValueError(f'no labelling is called `{name}`; choose one of: {", ".join(label_names())}')
+
+
+def force_field_names() -> list[str]:
+    """Return the names of all work chains that train a force field, as the command line calls them."""
+    return [name for name in workflow_names(TRAIN_PREFIX) if name != 'ensemble']
 
 
 def count_usable(labels: Frames) -> int:
@@ -128,8 +148,10 @@ def get_builder_from_protocol(
     unknown = sorted(set(changes) - set(SECTIONS))
     if unknown:
         raise ProtocolError(f'overrides have no section {", ".join(unknown)}; sections are: {", ".join(SECTIONS)}')
-    if labels not in label_names():
-        raise ValueError(f'no labelling is called `{labels}`; choose one of: {", ".join(label_names())}')
+    check_label_name(labels)
+    force_field = changes.get('train', {}).get('force_field')
+    if force_field is not None and force_field not in force_field_names():
+        raise ValueError(f'no force field is called `{force_field}`; choose one of: {", ".join(force_field_names())}')
     search = load_protocol('search', protocol, changes.get('search'))
     selection = load_protocol('selection', protocol, changes.get('selection'))
     pool = load_protocol('pool', protocol, changes.get('pool'))

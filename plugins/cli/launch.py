@@ -123,8 +123,10 @@ def search_builder(
 ) -> ProcessBuilder:
     """Return the builder of a search; the arguments are those of the command ``search``."""
     from aiida_prospect.workflows.search import SearchWorkChain
+    from aiida_prospect.workflows.search_inputs import check_label_name
 
     composition = parse_composition(formula)
+    check_label_name(label_name)
     code = find_code(python_code, 'python')
     for section, name, value in (
         ('search', 'budget', {key: choices[key] for key in ('max_labels', 'max_cycles', 'max_core_hours')}),

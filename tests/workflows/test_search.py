@@ -25,7 +25,6 @@ SMALL = {
     'search': {'budget': {'max_cycles': 2}, 'final': {'n_minima': 1}},
     'pool': {'n_structures': 12},
     'selection': {'selection': {'n_initial': 6, 'n_select': 3}},
-    'train': {'n_models': 2, 'member': {'parameters': {'steps': 60, 'warm': {'steps': 30}}}},
     'explore': {'parameters': {'max_steps': 15}},
 }
 PKS: dict[str, int] = {}
@@ -92,7 +91,7 @@ def test_provenance_leads_from_a_minimum_to_every_label_without_a_gap(search):
         assert isinstance(labels.creator, orm.CalculationNode)
         assert labels.creator.pk in seen
     kinds = {orm.load_node(pk).process_type for pk in seen if isinstance(orm.load_node(pk), orm.ProcessNode)}
-    for name in ('deepmd_train', 'relax', 'evaluate', 'select_candidates', 'generate_pool', 'rank_minima'):
+    for name in ('pod_train', 'relax', 'evaluate', 'select_candidates', 'generate_pool', 'rank_minima'):
         assert f'aiida.calculations:prospect.{name}' in kinds
     roots = [orm.load_node(pk) for pk in seen if orm.load_node(pk).base.links.get_incoming().first() is None]
     assert all(isinstance(node, orm.Data) for node in roots)
