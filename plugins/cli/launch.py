@@ -75,14 +75,17 @@ def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
     from ase.io import read
     from ase.io.formats import UnknownFileTypeError
 
-    structures = {}
-    for index, path in enumerate(paths):
+    structures: dict[str, orm.StructureData] = {}
+    for path in paths:
         try:
             atoms = read(path)
         except (UnknownFileTypeError, StopIteration, IndexError, KeyError) as error:
             raise ValueError(f'{path} cannot be read as a crystal structure: {error}') from error
         name = ''.join(letter if letter.isalnum() else '_' for letter in path.stem)
-        structures[f'n{index:02d}_{name}'] = orm.StructureData(ase=atoms)
+        # Names of links begin with a letter; files of the same name in several folders are told apart by a number.
+        name = name if name[:1].isalpha() else f'file_{name}'
+        taken = sum(known == name or known.startswith(f'{name}_file_') for known in structures)
+        structures[f'{name}_file_{taken}' if taken else name] = orm.StructureData(ase=atoms)
     return structures
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase.build import make_supercell
+from ase.data import covalent_radii
 from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from aiida_prospect.common.frames import Frames
 
 N_PICTURES = 3
 EDGE = 9.0
+VIEW = '-80x,12y,4z'
+RADII = 0.55
 
 
 def draw_search(summary: Mapping[str, Any], minima: Frames | None, path: Path) -> None:
@@ -71,14 +74,15 @@ def _draw_clusters(axis: Axes, summary: Mapping[str, Any], best: float) -> None:
     axis.axhline(0, color='black', lw=0.8)
     axis.set_xticks([cycle['cycle'] for cycle in summary['cycles']])
     axis.set_xlabel('cycle')
-    axis.set_ylabel('energy of the ensemble above the best (meV/atom)')
-    axis.set_title('the ten lowest clusters', fontsize=10)
+    axis.set_ylabel('energy above the best (meV/atom)')
+    axis.set_title('the ten lowest clusters of the pool', fontsize=10)
 
 
 def _draw_structure(axis: Axes, minima: Frames, index: int, facts: Mapping[str, Any]) -> None:
     atoms = minima[index].to_atoms()[0]
     repeats = np.maximum(1, np.round(EDGE / atoms.cell.lengths())).astype(int)
-    plot_atoms(make_supercell(atoms, np.diag(repeats)), axis, rotation='-80x,12y,4z', show_unit_cell=0)
+    supercell = make_supercell(atoms, np.diag(repeats))
+    plot_atoms(supercell, axis, rotation=VIEW, show_unit_cell=0, radii=RADII * covalent_radii[supercell.numbers])
     axis.set_axis_off()
     names = ', '.join(match['name'] for match in facts.get('references') or [])
     title = f'{facts["space_group_symbol"]}\n+{1000 * facts["energy_above_best"]:.0f} meV/atom'

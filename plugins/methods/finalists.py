@@ -25,7 +25,8 @@ def choose_finalists(
     """Choose the lowest structures, each once, whether the ensemble or a label says that it is low.
 
     A structure that was labelled counts with the energy of its label, which is worth more than the ensemble's; of equal
-    structures that of the pool is taken because it is relaxed.
+    structures that of the pool is taken because it is relaxed. Labels of what became a lower structure of the pool since
+    are left out.
 
     :param pool: relaxed structures, energies in eV.
     :param pool_fingerprints: (len(pool), d).
@@ -55,11 +56,21 @@ def choose_finalists(
                 if not reasons[home].startswith('label'):
                     energies[home] = label_energies[position]
                     reasons[home] = f'label of its twin: {energies[home]:.4f} eV/atom'
+    free &= ~_superseded(pool, labelled.select(usable))
     lonely = usable[free]
     frames = Frames.concatenate([_carry(pool.select(chosen_pool), chosen_pool), _carry(labelled.select(lonely), -1)])
     energies = np.concatenate([energies, label_energies[free]])
     reasons += [f'label: {energy:.4f} eV/atom' for energy in label_energies[free]]
     return _lowest(frames.replace(reason=reasons), energies, n_minima, energy_window)
+
+
+def _superseded(pool: Frames, labelled: Frames) -> NDArray[np.bool_]:
+    """Tell which labels are of an earlier state of a structure that has been relaxed to less energy since."""
+    if pool.origin is None or labelled.origin is None or not len(labelled):
+        return np.zeros(len(labelled), bool)
+    energies = dict(zip(pool.origin.tolist(), pool.energy_per_atom.tolist(), strict=True))
+    now = np.array([energies.get(origin, np.nan) for origin in labelled.origin.tolist()])
+    return np.asarray(now <= labelled.energy_per_atom)
 
 
 def _carry(frames: Frames, source: NDArray[np.int64] | int) -> Frames:

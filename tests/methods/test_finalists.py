@@ -49,3 +49,16 @@ def test_a_failed_label_is_never_chosen(pool, labelled):
 def test_a_short_list_is_a_short_list(pool):
     chosen = choose_finalists(pool, np.arange(4.0)[:, None], [1], Frames.empty(), np.empty((0, 1)), **LIMITS)
     assert list(chosen.origin) == ['p1']
+
+
+def test_what_was_labelled_on_the_way_to_a_minimum_is_left_out(pool, labelled):
+    chosen = choose_finalists(
+        pool,
+        np.arange(4.0)[:, None],
+        [1],
+        labelled.replace(origin=['p0', 'p0', 'c']),
+        np.array([[70.0], [80.0], [60.0]]),
+        **LIMITS,
+    )
+    assert list(chosen.origin) == ['p0', 'p1']
+    assert chosen.reason[0].startswith('label: -4.5')
