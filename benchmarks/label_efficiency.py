@@ -1,8 +1,8 @@
 """How many labels a search needs on a surface that costs nothing, and how many random search needs.
 
 Each search is a run of the real work chain, as a user starts it; its summary is stored when it ends, and one that is
-stored is not run again. A hit is a label, or a minimum relaxed with the reference method, that lies less than 5 meV/atom
-above cubic diamond. On this surface hexagonal diamond lies 4 meV/atom below it and so is a hit as well.
+stored is not run again. A hit is a label, or a minimum relaxed with the reference method, that lies less than
+5 meV/atom above cubic diamond. On this surface hexagonal diamond lies 4 meV/atom below it and is a hit as well.
 
     python benchmarks/label_efficiency.py search --seeds 1-10 --jobs 2
     python benchmarks/label_efficiency.py search --seeds 1-5 --strategy laqa --jobs 2
@@ -116,7 +116,8 @@ def baseline(arguments: argparse.Namespace, _: list[str]) -> None:
 def rows() -> Iterator[str]:
     """Yield the table of what is stored, in Markdown."""
     _, target = diamond()
-    yield '| method | searches | hits | labels to first hit: median (quartiles) | labels in all: median | minutes: median |'
+    columns = ('method', 'searches', 'hits', 'labels to first hit: median (quartiles)', 'labels in all', 'minutes')
+    yield f'| {" | ".join(columns)} |'
     yield '|---|---|---|---|---|---|'
     names = sorted({path.stem.rpartition('_')[0] for path in RESULTS.glob('si8*.json')})
     for name in names:

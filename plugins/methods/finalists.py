@@ -25,8 +25,8 @@ def choose_finalists(
     """Choose the lowest structures, each once, whether the ensemble or a label says that it is low.
 
     A structure that was labelled counts with the energy of its label, which is worth more than the ensemble's; of equal
-    structures that of the pool is taken because it is relaxed. Labels of what became a lower structure of the pool since
-    are left out.
+    structures that of the pool is taken because it is relaxed. Labels of what became a lower structure of the pool
+    since are left out.
 
     :param pool: relaxed structures, energies in eV.
     :param pool_fingerprints: (len(pool), d).
