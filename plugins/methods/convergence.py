@@ -98,7 +98,7 @@ def _stability(
     if known:
         sentence = (
             f'the {len(falls)} lowest clusters fell by at most {1000 * max(float(np.max(falls)), 0):.1f} meV/atom '
-            f'(allowed: {1000 * settings.max_fall:g}), quiet for {quiet_cycles} of {settings.patience} cycles'
+            f'(allowed: {1000 * settings.max_fall:g}), quiet cycles: {quiet_cycles} (needed: {settings.patience})'
         )
     elif len(falls):
         sentence = 'how far the lowest clusters fell is not known'
