@@ -335,7 +335,9 @@ class SearchWorkChain(WorkChain):
             **self.ctx.labels,
             metadata={'call_link_label': 'final_select'},
         )
-        self.report(f'relaxing the {len(self.ctx.finalists.frames)} lowest structures with the reference method')
+        if not len(self.ctx.finalists):
+            return self.exit_codes.ERROR_FINAL_RELAXATION_FAILED.format(detail='the pool has no minimum')
+        self.report(f'relaxing the {len(self.ctx.finalists)} lowest structures with the reference method')
         return ToContext(final=self._label(self.ctx.finalists, 'relax', 'final_label'))
 
     def inspect_final(self) -> Any:

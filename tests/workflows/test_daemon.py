@@ -1,0 +1,55 @@
+"""Test that a search runs through the daemon, in a profile as the quick start makes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    'search': {'budget': {'max_cycles': 1}, 'final': {'n_minima': 1}},
+    'pool': {'n_structures': 6},
+    'selection': {'selection': {'n_initial': 5, 'n_select': 3}},
+    'explore': {'parameters': {'max_steps': 5}},
+}
+TIMEOUT = 400
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Return a function that runs a command in a profile of its own, with a daemon that is stopped at the end."""
+    programs = Path(sys.executable).parent
+    environment = {**os.environ, 'AIIDA_PATH': str(tmp_path), 'PATH': f'{programs}:{os.environ["PATH"]}'}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f'{command}: {done.stdout}{done.stderr}'
+        return done.stdout
+
+    setup = str(ROOT / 'deploy' / 'setup_profile.py')
+    run(sys.executable, '-W', 'ignore', setup, '--python', sys.executable, '--work', str(tmp_path / 'work'))
+    run('verdi', 'daemon', 'start')
+    yield run
+    subprocess.run(['verdi', 'daemon', 'stop'], env=environment, capture_output=True, check=False)
+
+
+def test_search_is_submitted_and_ends(shell, tmp_path):
+    overrides = tmp_path / 'overrides.yaml'
+    overrides.write_text(yaml.safe_dump(TINY))
+    told = shell('aiida-prospect', 'search', 'Si4', '--protocol', 'fast', '--overrides', str(overrides), '--submit')
+    pk = told.split('submitted search ')[1].split(';')[0]
+    deadline = time.monotonic() + TIMEOUT
+    summary = {'state': None}
+    while summary['state'] not in ('finished', 'excepted', 'killed') and time.monotonic() < deadline:
+        time.sleep(2)
+        summary = json.loads(shell('aiida-prospect', 'show', pk, '--json'))
+    assert summary['state'] == 'finished', shell('verdi', 'process', 'report', pk)
+    assert summary['stop']['reason'] in ('max_cycles', 'converged'), summary['exit_message']
+    assert summary['ranking']['minima']
