@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
@@ -18,6 +21,8 @@ from aiida.engine import ProcessBuilder
 from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
 from plumpy import KilledError
+
+from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy
 
 INTERVAL = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -89,7 +94,7 @@ class Line:
     def write(self, key: str, text: str) -> None:
         """Show a text; ``key`` says which texts are the same line in a log file."""
         if sys.stderr.isatty():
-            sys.stderr.write(f'\r\033[K{text[:150]}')
+            sys.stderr.write(f'\r\033[K{text[: shutil.get_terminal_size().columns - 1]}')
         elif key != self.last:
             sys.stderr.write(f'{text}\n')
         self.last = key
@@ -121,8 +126,39 @@ def describe(node: orm.WorkChainNode) -> tuple[str, str]:
         return 'start', 'starting'
     cycle, _, stage = label.rpartition('_')
     where = f'cycle {int(cycle.removeprefix("cycle_"))}' if cycle.startswith('cycle_') else cycle.replace('_', ' ')
-    parts = [part for part in (where, STAGES.get(stage, stage), jobs(node)) if part]
+    parts = [part for part in (where, STAGES.get(stage, stage), jobs(node), standing(node)) if part]
     return label, ' | '.join(parts)
+
+
+def standing(node: orm.WorkChainNode) -> str:
+    """Say how far a search has come: labels made and left, lowest energy, errors of the ensemble."""
+    returned = {link.link_label: link.node.pk for link in node.base.links.get_outgoing(link_type=LinkType.RETURN).all()}
+    labels = [_labels_in(pk) for name, pk in returned.items() if name.endswith('__labels')]
+    if not labels:
+        return ''
+    limit = node.inputs.budget.get_dict().get('max_labels')
+    made = sum(count for count, _ in labels)
+    texts = [
+        f'{made} of {limit} labels' if limit else f'{made} labels',
+        f'best {min(e for _, e in labels):.3f} eV/atom',
+    ]
+    reports = sorted(name for name in returned if name.endswith('__training_report'))
+    if reports:
+        texts.append(_errors_in(returned[reports[-1]]))
+    return ', '.join(texts)
+
+
+@lru_cache(maxsize=100)
+def _labels_in(pk: int) -> tuple[int, float]:
+    frames = orm.load_node(pk).frames
+    return count_labels(frames), lowest_energy(frames)
+
+
+@lru_cache(maxsize=100)
+def _errors_in(pk: int) -> str:
+    errors = orm.load_node(pk).get_dict()['errors'].values()
+    energy, forces = (sum(item[name] for item in errors) / len(errors) for name in ('energy', 'forces'))
+    return f'ensemble error {1000 * energy:.0f} meV/atom, {forces:.2f} eV/Å'
 
 
 def _current_stage(node: orm.WorkChainNode) -> str | None:
@@ -139,17 +175,19 @@ def jobs(node: orm.WorkChainNode) -> str:
         return ''
     done = sum(job.is_terminated for job in calculations)
     texts = [f'{done} of {len(calculations)} jobs done']
-    texts += [text for job in calculations if not job.is_terminated and (text := _own_progress(job))]
+    told = [progress for job in calculations if not job.is_terminated and (progress := _own_progress(job))]
+    if told:
+        texts.append(f'{sum(p["done"] for p in told)} of {sum(p["total"] for p in told)} structures in those that run')
     return ', '.join(texts)
 
 
-def _own_progress(job: orm.CalcJobNode) -> str:
+def _own_progress(job: orm.CalcJobNode) -> dict[str, Any]:
     """Read the file in which our own jobs on this machine tell how far they are."""
     folder = job.get_remote_workdir()
     if folder is None or job.computer is None or job.computer.transport_type != 'core.local':
-        return ''
+        return {}
     try:
-        told = json.loads((Path(folder) / 'progress.json').read_text())
+        told: dict[str, Any] = json.loads((Path(folder) / 'progress.json').read_text())
     except (FileNotFoundError, json.JSONDecodeError):
-        return ''
-    return ' '.join(f'{key} {value}' for key, value in told.items() if isinstance(value, int | str))
+        return {}
+    return told if {'done', 'total'} <= told.keys() else {}

@@ -13,6 +13,7 @@ from aiida.manage.caching import enable_caching
 from ase.build import bulk
 from click.testing import CliRunner
 
+from aiida_prospect.cli.progress import describe
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
@@ -140,3 +141,11 @@ def test_restart_keeps_the_labels(search):
 def test_restart_from_a_cycle_that_was_never_reached(search):
     with pytest.raises(ValueError, match='no complete cycle 7'):
         SearchWorkChain.get_builder_restart(search, 7)
+
+
+def test_progress_tells_the_stage_the_labels_and_the_errors(search):
+    key, text = describe(search)
+    assert key == 'final_label'
+    n_labels = sum(len(search.outputs[f'cycle_{cycle:02d}'].labels) for cycle in (0, 1))
+    assert f'{n_labels} of 150 labels' in text
+    assert 'eV/atom, ensemble error' in text
