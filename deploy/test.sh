@@ -15,7 +15,7 @@ pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe]' --group test
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
     # Torch and TensorFlow share no environment: which of the two answers `import deepmd` first would depend on the order.
     make_environment "$PYTORCH"
-    pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0'
+    pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26'
     PROSPECT_TEST_PYTORCH_PYTHON="$PYTORCH/bin/python"
 elif [[ $PROSPECT_TEST_PYTORCH_PYTHON == no ]]; then
     warn 'the tests of the PyTorch backend are left out'
