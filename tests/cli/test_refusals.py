@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from aiida import orm
 from aiida.common.exceptions import ValidationError
-from click.testing import CliRunner
 
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.data.dataset import DatasetData
@@ -18,11 +18,11 @@ def refuse(python_code):
 
     def run(*arguments):
         before = orm.QueryBuilder().append(orm.ProcessNode).count()
-        answer = CliRunner().invoke(cmd_root, ['search', '--python', python_code.full_label, *arguments])
-        assert answer.exit_code != 0, answer.output
-        assert answer.exception is None or isinstance(answer.exception, SystemExit), answer.exc_info
+        command = ['search', '--python', python_code.full_label, *arguments]
+        with pytest.raises(click.ClickException) as refusal:
+            cmd_root.main(command, prog_name='aiida-prospect', standalone_mode=False)
         assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
-        return ' '.join(answer.output.split())
+        return ' '.join(refusal.value.format_message().split())
 
     return run
 

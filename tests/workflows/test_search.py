@@ -11,7 +11,6 @@ from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from ase.build import bulk
-from click.testing import CliRunner
 
 from aiida_prospect.cli.progress import describe
 from aiida_prospect.cli.root import cmd_root
@@ -114,10 +113,9 @@ def test_picture(search, tmp_path):
     assert (tmp_path / 'search.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_show(search):
-    shown = CliRunner().invoke(cmd_root, ['show', str(search.pk), '--json'])
-    assert shown.exit_code == 0, shown.output
-    assert json.loads(shown.output)['pk'] == search.pk
+def test_show(search, capsys):
+    cmd_root.main(['show', str(search.pk), '--json'], prog_name='aiida-prospect', standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)['pk'] == search.pk
 
 
 def test_rerun_with_equal_inputs_is_taken_from_the_cache(search, make_builder):
