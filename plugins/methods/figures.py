@@ -21,7 +21,7 @@ from matplotlib.patches import Circle
 from aiida_prospect.common.frames import Frames
 
 N_PICTURES = 3
-EDGE = 9.0
+EDGE = 8.0
 VIEW = '-78x,14y,3z'
 RADII = 0.5
 BOND = 1.15
@@ -96,7 +96,7 @@ def _conventional(atoms: Atoms) -> Atoms:
 def _draw_structure(axis: Axes, minima: Frames, index: int, facts: Mapping[str, Any]) -> None:
     """Draw atoms as discs and bonds as lines, the far ones first."""
     cell = _conventional(minima[index].to_atoms()[0])
-    repeats = np.maximum(1, np.round(EDGE / cell.cell.lengths())).astype(int)
+    repeats = np.ceil(EDGE / cell.cell.lengths()).astype(int)
     atoms = make_supercell(cell, np.diag(repeats))
     atoms.pbc = False
     places = atoms.positions @ rotate(VIEW)
