@@ -201,7 +201,7 @@ def test_objects_in_arrays_are_refused_at_store(frames):
 def test_missing_and_foreign_files_are_refused_at_store(frames):
     node = DatasetData(frames)
     node.delete_array('cells')
-    with pytest.raises(ValidationError, match=r"missing arrays: \['cells'\]"):
+    with pytest.raises(ValidationError, match=r"missing: \['cells'\]"):
         node.store()
     node = DatasetData(frames)
     node.base.repository.put_object_from_bytes(b'hello', 'readme.txt')
