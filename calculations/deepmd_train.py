@@ -13,22 +13,8 @@ from aiida.orm import ArrayData, Dict, RemoteData
 
 from aiida_prospect.calculations.runners import stages
 from aiida_prospect.calculations.runners import train as runner
-from aiida_prospect.calculations.runtime import copy_runtime
-from aiida_prospect.calculations.training import TrainCalculation, choose_type_map, write_json
+from aiida_prospect.calculations.training import TRAINING_FILES, TrainCalculation, choose_type_map, write_json
 from aiida_prospect.methods.deepmd_input import CURVE_FILE, build_input
-
-RUNTIME = (
-    'aiida_prospect.calculations.runners.train',
-    'aiida_prospect.calculations.runners.stages',
-    'aiida_prospect.common',
-    'aiida_prospect.methods.deepmd_input',
-    'aiida_prospect.methods.deepmd_systems',
-    'aiida_prospect.methods.evaluators.base',
-    'aiida_prospect.methods.evaluators.deepmd',
-    'aiida_prospect.methods.learning_curve',
-    'aiida_prospect.methods.model_errors',
-    'aiida_prospect.methods.zbl',
-)
 
 
 def validate_parameters(parameters: Dict, _: Any) -> str | None:
@@ -64,6 +50,19 @@ class DeepmdTrainCalculation(TrainCalculation):
     ``pytorch``), by default what is installed there, TensorFlow first.
     """
 
+    RUNTIME = (
+        'aiida_prospect.calculations.runners.train',
+        'aiida_prospect.calculations.runners.stages',
+        'aiida_prospect.common',
+        'aiida_prospect.methods.deepmd_input',
+        'aiida_prospect.methods.deepmd_systems',
+        'aiida_prospect.methods.evaluators.base',
+        'aiida_prospect.methods.evaluators.deepmd',
+        'aiida_prospect.methods.learning_curve',
+        'aiida_prospect.methods.model_errors',
+        'aiida_prospect.methods.zbl',
+    )
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
@@ -97,11 +96,13 @@ class DeepmdTrainCalculation(TrainCalculation):
         write_json(folder, runner.INPUT_FILE, settings)
         write_json(folder, stages.JOB_FILE, self._job(target, type_map, parameters))
 
-        info = self.calc_info(RUNTIME[0])
-        info.retrieve_list += [CURVE_FILE, runner.COMPLETE_INPUT, ('*.log', '.', 0)]
-        info.retrieve_temporary_list += [runner.INITIAL_FILE]
         starts = [f'{runner.START_FILE}{suffix}' for suffix in runner.SUFFIX.values()]
-        info.provenance_exclude_list += [*starts, *copy_runtime(folder, *RUNTIME)]
+        info = self.calc_info(
+            folder,
+            retrieve=[stages.RESULTS_FILE, CURVE_FILE, runner.COMPLETE_INPUT, ('*.log', '.', 0)],
+            retrieve_temporary=[stages.MODEL_FILE, runner.INITIAL_FILE],
+            exclude=[*TRAINING_FILES, *starts],
+        )
         if 'parent_folder' in self.inputs:
             parent = self.inputs.parent_folder
             # The runner copies what there is; a copy list would stop the job if the parent had no checkpoint yet.

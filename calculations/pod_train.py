@@ -12,24 +12,8 @@ from aiida.engine import CalcJobProcessSpec
 from aiida.orm import Dict
 
 from aiida_prospect.calculations.runners import stages
-from aiida_prospect.calculations.runtime import copy_runtime
-from aiida_prospect.calculations.training import TrainCalculation, choose_type_map, write_json
+from aiida_prospect.calculations.training import TRAINING_FILES, TrainCalculation, choose_type_map, write_json
 from aiida_prospect.methods.pod_settings import PodSettings
-
-RUNTIME = (
-    'aiida_prospect.calculations.runners.train_pod',
-    'aiida_prospect.calculations.runners.stages',
-    'aiida_prospect.common',
-    'aiida_prospect.methods.evaluators.base',
-    'aiida_prospect.methods.evaluators.pod',
-    'aiida_prospect.methods.lammps_box',
-    'aiida_prospect.methods.lammps_potentials',
-    'aiida_prospect.methods.model_errors',
-    'aiida_prospect.methods.pod_equations',
-    'aiida_prospect.methods.pod_fit',
-    'aiida_prospect.methods.pod_model',
-    'aiida_prospect.methods.pod_settings',
-)
 
 
 def validate_parameters(parameters: Dict, _: Any) -> str | None:
@@ -58,6 +42,21 @@ class PodTrainCalculation(TrainCalculation):
     The potential to start from only tells the type map: a linear fit finds its minimum from anywhere.
     """
 
+    RUNTIME = (
+        'aiida_prospect.calculations.runners.train_pod',
+        'aiida_prospect.calculations.runners.stages',
+        'aiida_prospect.common',
+        'aiida_prospect.methods.evaluators.base',
+        'aiida_prospect.methods.evaluators.pod',
+        'aiida_prospect.methods.lammps_box',
+        'aiida_prospect.methods.lammps_potentials',
+        'aiida_prospect.methods.model_errors',
+        'aiida_prospect.methods.pod_equations',
+        'aiida_prospect.methods.pod_fit',
+        'aiida_prospect.methods.pod_model',
+        'aiida_prospect.methods.pod_settings',
+    )
+
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Define inputs, outputs and exit codes."""
@@ -76,6 +75,9 @@ class PodTrainCalculation(TrainCalculation):
             'seed': self.inputs.seed.value,
         }
         write_json(folder, stages.JOB_FILE, job)
-        info = self.calc_info(RUNTIME[0])
-        info.provenance_exclude_list += copy_runtime(folder, *RUNTIME)
-        return info
+        return self.calc_info(
+            folder,
+            retrieve=[stages.RESULTS_FILE],
+            retrieve_temporary=[stages.MODEL_FILE],
+            exclude=TRAINING_FILES,
+        )

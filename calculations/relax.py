@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida.orm import Dict, RemoteData
 
+from aiida_prospect.calculations.base import RunnerCalculation, define_failures, file_of
 from aiida_prospect.calculations.ensemble import write_ensemble
 from aiida_prospect.calculations.runners import relax as runner
-from aiida_prospect.calculations.runtime import copy_runtime
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 
-RUNTIME = (
-    'aiida_prospect.calculations.runners.relax',
-    'aiida_prospect.common',
-    'aiida_prospect.methods.evaluators',
-    'aiida_prospect.methods.lammps_box',
-    'aiida_prospect.methods.lammps_potentials',
-    'aiida_prospect.methods.pod_model',
-    'aiida_prospect.methods.relaxation',
-)
 # Parameters that are no settings of the relaxation itself.
 JOB_DEFAULTS = {'slice': None, 'checkpoint_seconds': 60.0, 'progress_seconds': 2.0}
 
@@ -82,12 +73,23 @@ def check_elements(frames: DatasetData, potentials: Mapping[str, PotentialData])
     return None
 
 
-class RelaxCalculation(CalcJob):
+class RelaxCalculation(RunnerCalculation):
     """Relax positions and cells on the mean of an ensemble; the code is a Python interpreter of the compute side.
 
     Of a relaxation that converged the last frame comes back, of any other the frame of lowest enthalpy. While the job
     runs, ``progress.json`` in its folder says where it stands.
     """
+
+    RUNTIME = (
+        'aiida_prospect.calculations.runners.relax',
+        'aiida_prospect.common',
+        'aiida_prospect.methods.evaluators',
+        'aiida_prospect.methods.lammps_box',
+        'aiida_prospect.methods.lammps_potentials',
+        'aiida_prospect.methods.pod_model',
+        'aiida_prospect.methods.relaxation',
+    )
+    STEM = 'relax'
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -111,12 +113,6 @@ class RelaxCalculation(CalcJob):
         )
         spec.inputs.validator = validate_inputs
         spec.inputs['metadata']['options']['parser_name'].default = 'prospect.relax'
-        spec.inputs['metadata']['options']['output_filename'].default = 'relax.out'
-        spec.inputs['metadata']['options']['withmpi'].default = False
-        spec.inputs['metadata']['options']['resources'].default = lambda: {
-            'num_machines': 1,
-            'num_mpiprocs_per_machine': 1,
-        }
         spec.output(
             'relaxed',
             valid_type=DatasetData,
@@ -131,18 +127,17 @@ class RelaxCalculation(CalcJob):
         )
         spec.output('statistics', valid_type=Dict, required=False, help='Evaluations, batches and seconds.')
         spec.default_output_node = 'statistics'
-        spec.exit_code(301, 'ERROR_NO_RESULT', invalidates_cache=True, message='The job has left no results: {cause}')
-        spec.exit_code(
-            302, 'ERROR_INVALID_RESULT', invalidates_cache=True, message='The results cannot be read: {cause}'
-        )
-        spec.exit_code(
-            303, 'ERROR_NOT_STARTED', invalidates_cache=True, message='The relaxation could not begin: {cause}'
-        )
-        spec.exit_code(
-            501,
-            'ERROR_UNFINISHED',
-            invalidates_cache=True,
-            message='{ended} of {frames} relaxations have ended when the job stopped ({cause}); it can be continued.',
+        define_failures(
+            spec,
+            {
+                301: ('ERROR_NO_RESULT', 'The job has left no results: {cause}'),
+                302: ('ERROR_INVALID_RESULT', 'The results cannot be read: {cause}'),
+                303: ('ERROR_NOT_STARTED', 'The relaxation could not begin: {cause}'),
+                501: (
+                    'ERROR_UNFINISHED',
+                    '{ended} of {frames} relaxations have ended when the job stopped ({cause}); it can be continued.',
+                ),
+            },
         )
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
@@ -154,22 +149,15 @@ class RelaxCalculation(CalcJob):
         with folder.open(runner.PARAMETERS, 'w', encoding='utf8') as handle:
             json.dump({**job, 'settings': settings, 'max_seconds': self._max_seconds()}, handle, indent=2)
         models = write_ensemble(folder, self.inputs.potentials)
-        modules = copy_runtime(folder, *RUNTIME)
-        code_info = CodeInfo()
-        code_info.code_uuid = self.inputs.code.uuid
-        code_info.cmdline_params = ['-m', RUNTIME[0]]
-        code_info.stdout_name = self.options.output_filename
-        code_info.stderr_name = 'relax.err'
-        calc_info = CalcInfo()
-        calc_info.codes_info = [code_info]
-        calc_info.retrieve_list = [self.options.output_filename, 'relax.err', runner.STATISTICS]
-        calc_info.retrieve_temporary_list = [runner.RESULT, runner.TRAJECTORIES]
-        calc_info.provenance_exclude_list = [runner.FRAMES, *models, *modules]
+        info = self.calc_info(
+            folder,
+            retrieve=[runner.STATISTICS],
+            retrieve_temporary=[runner.RESULT, runner.TRAJECTORIES],
+            exclude=[runner.FRAMES, *models],
+        )
         if 'parent_folder' in self.inputs:
-            parent = self.inputs.parent_folder
-            source = str(PurePosixPath(parent.get_remote_path()) / runner.CHECKPOINT)
-            calc_info.remote_copy_list = [(parent.computer.uuid, source, runner.CHECKPOINT)]
-        return calc_info
+            info.remote_copy_list = [(*file_of(self.inputs.parent_folder, runner.CHECKPOINT), runner.CHECKPOINT)]
+        return info
 
     def _max_seconds(self) -> float | None:
         """Return when to stop by itself, early enough to write everything before the scheduler's limit."""

@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida.orm import Dict, Int
 
+from aiida_prospect.calculations.base import RunnerCalculation, define_failures
 from aiida_prospect.calculations.runners import stages
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.deepmd_input import type_map_of
 from aiida_prospect.methods.training_set import divide, gather
-
-OUTPUT_FILE = 'train.out'
-ERROR_FILE = 'train.err'
 
 
 def validate_training(training: Mapping[str, DatasetData], _: Any) -> str | None:
@@ -52,8 +49,13 @@ def gather_training(training: Mapping[str, DatasetData], acceptance: Dict | None
     return gather({name: dataset.frames for name, dataset in training.items()}, rejected)
 
 
-class TrainCalculation(CalcJob):
-    """A training; the code is a Python interpreter of the compute side."""
+TRAINING_FILES = (stages.TRAINING_FILE, stages.VALIDATION_FILE)
+
+
+class TrainCalculation(RunnerCalculation):
+    """A training on the compute side."""
+
+    STEM = 'train'
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -66,22 +68,19 @@ class TrainCalculation(CalcJob):
         spec.input('parameters', valid_type=Dict, help='As in the protocols.')
         spec.input('seed', valid_type=Int, default=lambda: Int(0))
         spec.input('initial', valid_type=PotentialData, required=False, help='Start from this one, not from scratch.')
-        options = spec.inputs['metadata']['options']
-        options['output_filename'].default = OUTPUT_FILE
-        options['withmpi'].default = False
-        options['resources'].default = lambda: {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
         spec.output('potential', valid_type=PotentialData)
         spec.output('results', valid_type=Dict, help='Errors on training and validation data, seconds, backend.')
         spec.default_output_node = 'results'
         spec.exit_code(201, 'ERROR_INVALID_DATA', message='The data or parameters do not fit: {message}')
-        # What another machine or another day may cure is not taken from the cache.
-        for status, label, message in (
-            (202, 'ERROR_BACKEND_NOT_FOUND', 'The code cannot train: {message}'),
-            (303, 'ERROR_INTERRUPTED', 'The job ended before it had written its results.'),
-            (304, 'ERROR_STAGE_FAILED', '`{stage}` failed: {message}'),
-            (306, 'ERROR_OUTPUT_UNREADABLE', '{name} cannot be read: {message}'),
-        ):
-            spec.exit_code(status, label, invalidates_cache=True, message=message)
+        define_failures(
+            spec,
+            {
+                202: ('ERROR_BACKEND_NOT_FOUND', 'The code cannot train: {message}'),
+                303: ('ERROR_INTERRUPTED', 'The job ended before it had written its results.'),
+                304: ('ERROR_STAGE_FAILED', '`{stage}` failed: {message}'),
+                306: ('ERROR_OUTPUT_UNREADABLE', '{name} cannot be read: {message}'),
+            },
+        )
 
     def write_frames(self, target: Path) -> bool:
         """Write training and validation frames into the folder of the job; tell whether there are the latter."""
@@ -91,19 +90,6 @@ class TrainCalculation(CalcJob):
         if validation is not None:
             validation.save(target / stages.VALIDATION_FILE)
         return validation is not None
-
-    def calc_info(self, runner: str) -> CalcInfo:
-        """Return what runs a module and retrieves its output, errors and results."""
-        code = CodeInfo()
-        code.code_uuid = self.inputs.code.uuid
-        code.cmdline_params = ['-m', runner]
-        code.stdout_name, code.stderr_name = self.options.output_filename, ERROR_FILE
-        info = CalcInfo()
-        info.codes_info = [code]
-        info.retrieve_list = [self.options.output_filename, ERROR_FILE, stages.RESULTS_FILE]
-        info.retrieve_temporary_list = [stages.MODEL_FILE]
-        info.provenance_exclude_list = [stages.TRAINING_FILE, stages.VALIDATION_FILE]
-        return info
 
 
 def write_json(folder: Folder, name: str, content: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,16 +9,14 @@ from zipfile import BadZipFile
 import numpy as np
 from aiida.engine import ExitCode
 from aiida.orm import Dict
-from aiida.parsers import Parser
 
 from aiida_prospect.calculations.runners import evaluate as runner
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.parsers.base import RunnerParser
 
-LINES_SHOWN = 5
 
-
-class EvaluateParser(Parser):
+class EvaluateParser(RunnerParser):
     """Attach what has been evaluated, also when the job was killed."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
@@ -27,13 +24,13 @@ class EvaluateParser(Parser):
 
         What the scheduler found (walltime, memory) stays the exit code: a code returned here would hide it.
         """
-        statistics = self._statistics()
+        statistics = self.statistics()
         if 'error' in statistics:
             return self.exit_codes.ERROR_POTENTIALS_NOT_LOADED.format(cause=statistics['error'])
         path = Path(kwargs['retrieved_temporary_folder']) / runner.RESULT
         if not path.is_file():
             found_by_scheduler = self.node.exit_status
-            return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self._last_words())
+            return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self.last_words())
         try:
             evaluated = self._merge(Frames.load(path))
         except (BadZipFile, OSError, ValueError) as exception:
@@ -55,19 +52,3 @@ class EvaluateParser(Parser):
             raise ValueError('it holds other frames than were asked for')
         names = ('energy', 'forces', 'stress', 'energy_spread', 'forces_spread', 'status', 'reason')
         return frames.replace(**{name: getattr(result, name) for name in names})
-
-    def _statistics(self) -> dict[str, Any]:
-        if runner.STATISTICS not in self.retrieved.base.repository.list_object_names():
-            return {}
-        try:
-            return dict(json.loads(self.retrieved.base.repository.get_object_content(runner.STATISTICS)))
-        except ValueError:
-            # Killed while it was being written.
-            return {}
-
-    def _last_words(self) -> str:
-        """Return the end of what the job wrote to its error stream."""
-        if 'evaluate.err' not in self.retrieved.base.repository.list_object_names():
-            return 'not even an error stream'
-        lines = self.retrieved.base.repository.get_object_content('evaluate.err').strip().splitlines()
-        return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,15 +9,14 @@ from zipfile import BadZipFile
 import numpy as np
 from aiida.engine import ExitCode
 from aiida.orm import Dict
-from aiida.parsers import Parser
 
 from aiida_prospect.calculations.relax import sliced
 from aiida_prospect.calculations.runners import relax as runner
 from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.parsers.base import RunnerParser
 
-LINES_SHOWN = 5
 RESULTS = (
     'positions',
     'cells',
@@ -34,7 +32,7 @@ RESULTS = (
 )
 
 
-class RelaxParser(Parser):
+class RelaxParser(RunnerParser):
     """Attach what has been relaxed, also when the job was killed."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
@@ -42,13 +40,13 @@ class RelaxParser(Parser):
 
         What the scheduler found (walltime, memory) stays the exit code: a code returned here would hide it.
         """
-        statistics = self._statistics()
+        statistics = self.statistics()
         if 'error' in statistics:
             return self.exit_codes.ERROR_NOT_STARTED.format(cause=statistics['error'])
         folder = Path(kwargs['retrieved_temporary_folder'])
         found_by_scheduler = self.node.exit_status
         if not (folder / runner.RESULT).is_file():
-            return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self._last_words())
+            return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self.last_words())
         try:
             relaxed = self._merge(Frames.load(folder / runner.RESULT))
             trajectories = self._trajectories(folder / runner.TRAJECTORIES)
@@ -60,7 +58,7 @@ class RelaxParser(Parser):
             self.out('trajectories', DatasetData(trajectories))
         ended = int(np.sum(relaxed.known('status') != RelaxStatus.UNFINISHED.value))
         if ended < len(relaxed) and not found_by_scheduler:
-            cause = statistics.get('stopped') or self._last_words()
+            cause = statistics.get('stopped') or self.last_words()
             return self.exit_codes.ERROR_UNFINISHED.format(ended=ended, frames=len(relaxed), cause=cause)
         return None
 
@@ -82,15 +80,3 @@ class RelaxParser(Parser):
             return None
         frames = Frames.load(path)
         return frames.replace(source=np.array(self._slice())[frames.known('source')]) if len(frames) else frames
-
-    def _statistics(self) -> dict[str, Any]:
-        if runner.STATISTICS not in self.retrieved.base.repository.list_object_names():
-            return {}
-        return dict(json.loads(self.retrieved.base.repository.get_object_content(runner.STATISTICS)))
-
-    def _last_words(self) -> str:
-        """Return the end of what the job wrote to its error stream."""
-        if 'relax.err' not in self.retrieved.base.repository.list_object_names():
-            return 'not even an error stream'
-        lines = self.retrieved.base.repository.get_object_content('relax.err').strip().splitlines()
-        return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import shutil
 import signal
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida.engine import ProcessBuilder
+from aiida.engine import Process, ProcessBuilder
+from aiida.engine.runners import Runner
 from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
 from plumpy import KilledError
@@ -34,6 +36,7 @@ STAGES = {
     'cluster': 'clustering',
     'assess': 'assessing',
     'rank': 'ranking the minima',
+    'extract': 'storing the minima',
 }
 CALLS = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 
@@ -41,19 +44,15 @@ CALLS = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 def run(builder: ProcessBuilder) -> orm.WorkChainNode:
     """Run a search in this process and write what it is doing to the standard error stream.
 
-    :return: the node of the search, however it ended. An interrupt kills the search; what it computed stays.
+    :return: the node of the search, however it ended. An interrupt kills the search and its jobs; what it computed
+        stays.
     """
-    # No other process needs to reach this one: so it runs whether or not there is a broker that is up.
-    runner = get_manager().get_runner(communicator=None)
+    runner = ForegroundRunner()
+    get_manager().set_runner(runner)
     process = runner.instantiate_process(builder)
-
-    def kill() -> None:
-        if not process.is_killing:
-            process.kill(msg_text='interrupted by the user')
-
     # By way of the event loop, because a plain handler may run in the middle of a transaction of the database.
     for number in SIGNALS:
-        runner.loop.add_signal_handler(number, kill)
+        runner.loop.add_signal_handler(number, runner.kill)
     watcher = runner.loop.create_task(_watch(process.node))
     try:
         with only_reports_of(process.node), suppress(KilledError):
@@ -64,6 +63,26 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
         for number in SIGNALS:
             runner.loop.remove_signal_handler(number)
     return process.node
+
+
+class ForegroundRunner(Runner):
+    """Runs processes here and now, whether or not there is a broker that is up, and can kill all of them."""
+
+    def __init__(self) -> None:
+        super().__init__(poll_interval=get_manager().get_option('runner.poll.interval'), communicator=None)
+        self._started: list[Process] = []
+
+    def instantiate_process(self, *arguments: Any, **inputs: Any) -> Process:
+        """Make a process, and remember it."""
+        process = super().instantiate_process(*arguments, **inputs)
+        self._started.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill the processes that have not ended, parents before their children, and their jobs."""
+        for process in self._started:
+            if not (process.has_terminated() or process.is_killing):
+                process.kill(msg_text='interrupted by the user')
 
 
 @contextmanager
@@ -124,7 +143,7 @@ def describe(node: orm.WorkChainNode) -> tuple[str, str]:
     label = _current_stage(node)
     if label is None:
         return 'start', 'starting'
-    cycle, _, stage = label.rpartition('_')
+    cycle, _, stage = re.sub(r'_\d+$', '', label).rpartition('_')
     where = f'cycle {int(cycle.removeprefix("cycle_"))}' if cycle.startswith('cycle_') else cycle.replace('_', ' ')
     parts = [part for part in (where, STAGES.get(stage, stage), jobs(node), standing(node)) if part]
     return label, ' | '.join(parts)

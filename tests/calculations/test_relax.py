@@ -12,7 +12,7 @@ import pytest
 from aiida.common.folders import Folder
 from aiida.engine import run_get_node
 
-from aiida_prospect.calculations.relax import RUNTIME, RelaxCalculation
+from aiida_prospect.calculations.relax import RelaxCalculation
 from aiida_prospect.calculations.runners import relax as runner
 from aiida_prospect.calculations.runtime import copy_runtime
 from aiida_prospect.common.frames import Frames
@@ -40,7 +40,7 @@ runpy.run_module('aiida_prospect.calculations.runners.relax', run_name='__main__
 
 def prepare(folder, frames, *, specifications=SPECIFICATIONS, **job):
     """Fill a folder as the job does, without AiiDA's help."""
-    copy_runtime(Folder(str(folder)), *RUNTIME)
+    copy_runtime(Folder(str(folder)), *RelaxCalculation.RUNTIME)
     frames.save(folder / runner.FRAMES)
     (folder / runner.ENSEMBLE).write_text(json.dumps(specifications))
     job = {'settings': SETTINGS, 'checkpoint_seconds': 0.2, 'progress_seconds': 0.1, **job}

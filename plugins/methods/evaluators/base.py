@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from aiida_prospect.common.frames import Frames
@@ -93,3 +96,41 @@ def _group(frames: Frames) -> Iterator[Group]:
     for indices in members.values():
         atoms = np.array([order[frames.offsets[i] : frames.offsets[i + 1]] for i in indices])
         yield Group(np.array(indices), atoms, frames.numbers[atoms[0]])
+
+
+class GroupEvaluator(ABC):
+    """A model that knows some elements and evaluates the frames of one composition together.
+
+    :param path: of the model, for messages.
+    :param type_map: elements of the model in the order of its types.
+    :param expected: the type map that the model should have; ``None`` to accept any.
+    :raises ValueError: if the model has another type map.
+    """
+
+    def __init__(self, path: Path | str, type_map: Sequence[str], expected: Sequence[str] | None) -> None:
+        self.type_map = list(type_map)
+        if expected is not None and list(expected) != self.type_map:
+            raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(expected)}')
+        self._types = np.full(len(chemical_symbols), -1)
+        self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
+        self._grouping = Grouping()
+
+    def evaluate(self, frames: Frames) -> Evaluation:
+        """Evaluate frames; those with elements foreign to the model fail."""
+        result = Evaluation.unknown(frames)
+        for group in self._grouping(frames):
+            types = self._types[group.numbers]
+            if np.any(types < 0):
+                foreign = {chemical_symbols[number] for number in group.numbers[types < 0]}
+                message = f'the model knows {", ".join(self.type_map)}, not {", ".join(sorted(foreign))}'
+                result.errors.update(dict.fromkeys(group.frames.tolist(), message))
+            else:
+                self.evaluate_group(frames, group, types, result)
+        return result
+
+    @abstractmethod
+    def evaluate_group(self, frames: Frames, group: Group, types: IntArray, result: Evaluation) -> None:
+        """Fill in the results of the frames of a group.
+
+        :param types: (n,), types of the atoms in the model, in the order of ``group.numbers``.
+        """

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.common.units import stress_from_virial
-from aiida_prospect.methods.evaluators.base import Evaluation, FloatArray, Group, Grouping, IntArray, right_handed
+from aiida_prospect.methods.evaluators.base import (
+    Evaluation,
+    FloatArray,
+    Group,
+    GroupEvaluator,
+    IntArray,
+    right_handed,
+)
 
 # Throughput of a frozen model has levelled off here, and an uncompressed descriptor still fits into one GB.
 ATOMS_PER_CALL = 1024
@@ -20,7 +26,7 @@ PYTORCH_SUFFIX = '.pth'
 IMAGES_TOGETHER = 3.0
 
 
-class DeepmdEvaluator:
+class DeepmdEvaluator(GroupEvaluator):
     """A frozen model of DeePMD-kit; which of its backends runs follows from the ending of the file.
 
     :param path: of the model, ``.pb`` for TensorFlow, ``.pth`` for PyTorch.
@@ -37,29 +43,12 @@ class DeepmdEvaluator:
         if not Path(path).is_file():
             raise FileNotFoundError(f'no model file `{path}`')
         self._model: Any = _load(str(path), atoms_per_call)
-        self.type_map: list[str] = list(self._model.get_type_map())
-        if type_map is not None and list(type_map) != self.type_map:
-            raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(type_map)}')
-        self._types = np.full(len(chemical_symbols), -1)
-        self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
+        super().__init__(path, self._model.get_type_map(), type_map)
         self._cutoff = float(self._model.get_rcut())
         self._same_images = Path(path).suffix == PYTORCH_SUFFIX
-        self._grouping = Grouping()
 
-    def evaluate(self, frames: Frames) -> Evaluation:
-        """Evaluate frames; those with elements foreign to the model fail."""
-        result = Evaluation.unknown(frames)
-        for group in self._grouping(frames):
-            types = self._types[group.numbers]
-            if np.any(types < 0):
-                foreign = {chemical_symbols[number] for number in group.numbers[types < 0]}
-                message = f'the model knows {", ".join(self.type_map)}, not {", ".join(sorted(foreign))}'
-                result.errors.update(dict.fromkeys(group.frames.tolist(), message))
-            else:
-                self._evaluate_group(frames, group, types, result)
-        return result
-
-    def _evaluate_group(self, frames: Frames, group: Group, types: np.ndarray, result: Evaluation) -> None:
+    def evaluate_group(self, frames: Frames, group: Group, types: IntArray, result: Evaluation) -> None:
+        """Evaluate a group in one call, or in a few."""
         cells, heights = upright(frames.cells[group.frames])
         for rows in self._calls(heights):
             part = Group(group.frames[rows], group.atoms[rows], group.numbers)
@@ -81,7 +70,7 @@ class DeepmdEvaluator:
                 start = stop
         return calls
 
-    def _call(self, frames: Frames, group: Group, cells: FloatArray, types: np.ndarray, result: Evaluation) -> None:
+    def _call(self, frames: Frames, group: Group, cells: FloatArray, types: IntArray, result: Evaluation) -> None:
         coordinates = frames.positions[group.atoms]
         energy, forces, virial = self._model.eval(
             coordinates.reshape(len(cells), -1), cells.reshape(len(cells), 9), types.tolist()

@@ -8,17 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping
+from aiida_prospect.methods.evaluators.base import Evaluation, Group, GroupEvaluator, IntArray
 from aiida_prospect.methods.lammps_box import LammpsBox, LammpsError, Oriented
 from aiida_prospect.methods.pod_model import PodModel
 
 BOXES_KEPT = 16
 
 
-class PodEvaluator:
+class PodEvaluator(GroupEvaluator):
     """A force field of ML-POD, one live instance of LAMMPS per composition.
 
     :param path: of what :meth:`~aiida_prospect.methods.pod_model.PodModel.save` wrote.
@@ -29,31 +28,14 @@ class PodEvaluator:
 
     def __init__(self, path: Path | str, *, type_map: Sequence[str] | None = None) -> None:
         model = PodModel.load(path)
-        self.type_map = list(model.type_map)
-        if type_map is not None and list(type_map) != self.type_map:
-            raise ValueError(f'the model `{path}` has the type map {self.type_map}, expected {list(type_map)}')
+        super().__init__(path, model.type_map, type_map)
         self._folder = TemporaryDirectory(prefix='pod-')
         model.extract(Path(self._folder.name))
         self._commands = model.commands(self._folder.name)
-        self._types = np.full(len(chemical_symbols), -1)
-        self._types[[atomic_numbers[symbol] for symbol in self.type_map]] = np.arange(len(self.type_map))
-        self._grouping = Grouping()
         self._boxes: OrderedDict[bytes, LammpsBox] = OrderedDict()
 
-    def evaluate(self, frames: Frames) -> Evaluation:
-        """Evaluate frames one after the other, those of a composition in a row; those with foreign elements fail."""
-        result = Evaluation.unknown(frames)
-        for group in self._grouping(frames):
-            types = self._types[group.numbers]
-            if np.any(types < 0):
-                foreign = {chemical_symbols[number] for number in group.numbers[types < 0]}
-                message = f'the model knows {", ".join(self.type_map)}, not {", ".join(sorted(foreign))}'
-                result.errors.update(dict.fromkeys(group.frames.tolist(), message))
-            else:
-                self._evaluate_group(frames, group, types, result)
-        return result
-
-    def _evaluate_group(self, frames: Frames, group: Group, types: np.ndarray, result: Evaluation) -> None:
+    def evaluate_group(self, frames: Frames, group: Group, types: IntArray, result: Evaluation) -> None:
+        """Evaluate a group frame by frame."""
         oriented = Oriented.of(frames.cells[group.frames], frames.positions[group.atoms])
         for row, index in enumerate(group.frames.tolist()):
             try:
@@ -71,7 +53,7 @@ class PodEvaluator:
             result.forces[group.atoms[row]] = forces @ back
             result.stress[index] = back.T @ stress @ back
 
-    def _box(self, key: bytes, types: np.ndarray) -> LammpsBox:
+    def _box(self, key: bytes, types: IntArray) -> LammpsBox:
         if key not in self._boxes:
             if len(self._boxes) >= BOXES_KEPT:
                 self._boxes.popitem(last=False)[1].close()
