@@ -26,6 +26,7 @@ from plumpy import KilledError
 
 from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy
 
+LOGGER = logging.getLogger(__name__)
 INTERVAL = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STAGES = {
@@ -35,9 +36,13 @@ STAGES = {
     'explore': 'relaxing the pool',
     'cluster': 'clustering',
     'assess': 'assessing',
+    'decide_stop': 'assessing',
+    'pool': 'making the pool',
+    'refill': 'renewing the pool',
     'rank': 'ranking the minima',
     'extract': 'storing the minima',
 }
+STEP = re.compile(r'(?:cycle_(\d+)_|(final)_)?(.*?)(?:_\d+)?')
 CALLS = (LinkType.CALL_WORK, LinkType.CALL_CALC)
 
 
@@ -58,6 +63,8 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
         with only_reports_of(process.node), suppress(KilledError):
             process.execute()
     finally:
+        if watcher.done() and watcher.exception():
+            LOGGER.warning('the display of the progress broke off', exc_info=watcher.exception())
         watcher.cancel()
         Line().clear()
         for number in SIGNALS:
@@ -143,10 +150,15 @@ def describe(node: orm.WorkChainNode) -> tuple[str, str]:
     label = _current_stage(node)
     if label is None:
         return 'start', 'starting'
-    cycle, _, stage = re.sub(r'_\d+$', '', label).rpartition('_')
-    where = f'cycle {int(cycle.removeprefix("cycle_"))}' if cycle.startswith('cycle_') else cycle.replace('_', ' ')
-    parts = [part for part in (where, STAGES.get(stage, stage), jobs(node), standing(node)) if part]
+    where, stage = stage_in_words(label)
+    parts = [part for part in (where, stage, jobs(node), standing(node)) if part]
     return label, ' | '.join(parts)
+
+
+def stage_in_words(label: str) -> tuple[str, str]:
+    """Return where a search is and what it does there, from the label of a call: ``cycle_03_label``, ``pool``."""
+    cycle, final, stage = STEP.fullmatch(label).groups()  # type: ignore[union-attr]  # it matches everything
+    return f'cycle {int(cycle)}' if cycle else final or '', STAGES.get(stage, stage)
 
 
 def standing(node: orm.WorkChainNode) -> str:

@@ -12,7 +12,7 @@ from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from ase.build import bulk
 
-from aiida_prospect.cli.progress import describe
+from aiida_prospect.cli.progress import CALLS, STAGES, describe, stage_in_words
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
@@ -148,3 +148,11 @@ def test_progress_tells_the_stage_the_labels_and_the_errors(search):
     n_labels = sum(count_labels(search.outputs[f'cycle_{cycle:02d}'].labels.frames) for cycle in (0, 1))
     assert f'{n_labels} of 150 labels' in text
     assert 'eV/atom, ensemble error' in text
+
+
+def test_every_step_of_a_search_has_a_name_that_a_user_understands(search):
+    labels = [link.link_label for link in search.base.links.get_outgoing(link_type=CALLS).all()]
+    told = {label: stage_in_words(label) for label in labels}
+    assert told['cycle_01_decide_stop'] == ('cycle 1', 'assessing')
+    assert told['final_extract_00'] == ('final', 'storing the minima')
+    assert {stage for _, stage in told.values()} <= set(STAGES.values())
