@@ -13,6 +13,7 @@ from aiida_prospect.calculations.relax import check_elements, validate_parameter
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.slices import count_slices
+from aiida_prospect.workflows.losses import define_escalation
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
 
@@ -55,6 +56,7 @@ class ExploreWorkChain(WorkChain):
         spec.input('slice_size', valid_type=orm.Int, default=lambda: orm.Int(1000), validator=validate_positive)
         spec.input('max_concurrent', valid_type=orm.Int, default=lambda: orm.Int(2), validator=validate_positive)
         spec.input('options', valid_type=orm.Dict, default=lambda: orm.Dict({}), help='Scheduler options of each job.')
+        define_escalation(spec)
         spec.inputs.validator = validate_inputs
         spec.outline(
             cls.setup,
@@ -103,6 +105,7 @@ class ExploreWorkChain(WorkChain):
         builder.code = code
         builder.parameters = orm.Dict(values['parameters'])
         builder.options = orm.Dict(values['options'])
+        builder.escalation = orm.Dict(values['escalation'])
         builder.slice_size = orm.Int(values['slice_size'])
         builder.max_concurrent = orm.Int(values['max_concurrent'])
 
@@ -134,7 +137,8 @@ class ExploreWorkChain(WorkChain):
                 'metadata': {'options': self.inputs.options.get_dict()},
             }
             label = {'call_link_label': f'slice_{number:03d}'}
-            self.to_context(running=append_(self.submit(RelaxWorkChain, relax=inputs, metadata=label)))
+            slices = self.submit(RelaxWorkChain, relax=inputs, escalation=self.inputs.escalation, metadata=label)
+            self.to_context(running=append_(slices))
         self.ctx.first, self.ctx.next = self.ctx.next, stop
 
     def inspect_slices(self) -> None:

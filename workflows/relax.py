@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import BaseRestartWorkChain, ExitCode, ProcessHandlerReport, ProcessSpec, process_handler, while_
+from aiida.engine import ExitCode, ProcessHandlerReport, ProcessSpec, process_handler, while_
 from aiida.plugins import CalculationFactory
 
+from aiida_prospect.common.enums import JobLoss
+from aiida_prospect.methods.escalation import Demand
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
+from aiida_prospect.workflows.losses import EscalatingWorkChain, loss_of
 
 RelaxCalculation = CalculationFactory('prospect.relax')
 
-OUT_OF_MEMORY = RelaxCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status
 INTERRUPTED = tuple(
-    getattr(RelaxCalculation.exit_codes, name).status
-    for name in (
-        'ERROR_SCHEDULER_OUT_OF_WALLTIME',
-        'ERROR_SCHEDULER_NODE_FAILURE',
-        'ERROR_NO_RESULT',
-        'ERROR_UNFINISHED',
-    )
+    getattr(RelaxCalculation.exit_codes, name).status for name in ('ERROR_NO_RESULT', 'ERROR_UNFINISHED')
 )
 
 
-class RelaxWorkChain(BaseRestartWorkChain):
+class RelaxWorkChain(EscalatingWorkChain):
     """Run a :class:`~aiida_prospect.calculations.relax.RelaxCalculation` and continue it whenever it stops.
 
     What has been relaxed is attached also when it ends with an error; frames that were not reached say so.
@@ -63,12 +59,14 @@ class RelaxWorkChain(BaseRestartWorkChain):
                 self.out_many(self.exposed_outputs(node, RelaxCalculation))
                 return
 
-    def _continue(self, node: orm.CalcJobNode, what_happened: str) -> ProcessHandlerReport:
+    def _continue(
+        self, node: orm.CalcJobNode, what_happened: str, demand: Demand | None = None
+    ) -> ProcessHandlerReport:
         """Start again from the checkpoint, if the job has written one; statistics are written together with it."""
         if 'statistics' in node.outputs:
             self.ctx.inputs.parent_folder = node.outputs.remote_folder
             self.ctx.without_checkpoint = 0
-        else:
+        elif demand is None or not demand.granted:
             self.ctx.without_checkpoint += 1
         if self.ctx.without_checkpoint > 1:
             return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(cause=what_happened))
@@ -76,18 +74,26 @@ class RelaxWorkChain(BaseRestartWorkChain):
         return ProcessHandlerReport(True)
 
     @process_handler(priority=500)
-    def handle_out_of_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Continue with batches of half the size."""
-        if node.exit_status != OUT_OF_MEMORY:
+    def handle_loss(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """Continue with more wall time or memory, with smaller batches if there was too little of the latter."""
+        loss = loss_of(node)
+        if loss is None:
             return None
+        demand = self.escalate(loss)
+        if loss is JobLoss.NODE and not demand.granted:
+            return ProcessHandlerReport(True, self.exit_codes.ERROR_RELAXATION_FAILED.format(cause=demand.sentence))
+        smaller = f', {self._halve_batches()}' if loss is JobLoss.MEMORY else ''
+        return self._continue(node, f'{demand.sentence}{smaller}', demand)
+
+    def _halve_batches(self) -> str:
         parameters = self.ctx.inputs.parameters.get_dict()
         parameters['batch_atoms'] = max(1, parameters.get('batch_atoms', RelaxSettings.batch_atoms) // 2)
         self.ctx.inputs.parameters = orm.Dict(parameters)
-        return self._continue(node, f'not enough memory, batches of {parameters["batch_atoms"]} atoms from now on')
+        return f'batches of {parameters["batch_atoms"]} atoms from now on'
 
     @process_handler(priority=400)
     def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Continue a job that stopped by itself before its time was up, or that the scheduler or the machine ended."""
+        """Continue a job that stopped by itself before its time was up, or that was ended without a word."""
         if node.exit_status not in INTERRUPTED:
             return None
         return self._continue(node, str(node.exit_message))
@@ -95,6 +101,6 @@ class RelaxWorkChain(BaseRestartWorkChain):
     @process_handler(priority=0)
     def handle_unrecoverable(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
         """Give up, in the words of the job."""
-        if node.is_finished_ok or node.exit_status in (OUT_OF_MEMORY, *INTERRUPTED):
+        if node.is_finished_ok or loss_of(node) is not None or node.exit_status in INTERRUPTED:
             return None
         return ProcessHandlerReport(True, self.exit_codes.ERROR_RELAXATION_FAILED.format(cause=node.exit_message))

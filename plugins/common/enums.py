@@ -53,3 +53,20 @@ class StopReason(Choice):
     MAX_LABELS = 'max_labels'
     MAX_CYCLES = 'max_cycles'
     MAX_CORE_HOURS = 'max_core_hours'
+
+
+class JobLoss(Choice):
+    """Why a job ended before its work was done, without any fault of the work."""
+
+    WALL_TIME = 'wall time over'
+    MEMORY = 'out of memory'
+    NODE = 'failure of the machine'
+    SILENT = 'ended without a word'
+
+
+class ScratchPolicy(Choice):
+    """Which folders of ended jobs stay on the computers where they ran."""
+
+    KEEP_FAILED = 'keep failed'
+    KEEP_NONE = 'keep none'
+    KEEP_ALL = 'keep all'

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from aiida.plugins import CalculationFactory
 
 from aiida_prospect.calculations.relax import split_parameters
 from aiida_prospect.common.frames import Frames
@@ -17,6 +18,7 @@ from aiida_prospect.workflows.explore import ExploreWorkChain
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
 
+EXIT_CODES = CalculationFactory('prospect.relax').exit_codes
 STILLINGER_WEBER = {'potential': 'Si_Stillinger_Weber'}
 
 
@@ -101,6 +103,46 @@ def test_relaxation_that_cannot_be_finished_gives_what_there_is(python_code, pot
     assert len(outputs['relaxed'].frames) == 12
     first, second = node.called_descendants
     assert second.inputs.parent_folder.uuid == first.outputs.remote_folder.uuid
+
+
+@pytest.fixture
+def relaxation(python_code, potentials, silicon_frames, set_up):
+    """Return a relaxation that has just begun, in jobs of an hour and 1000 kB."""
+    options = {'max_wallclock_seconds': 3600, 'max_memory_kb': 1000, 'resources': {'num_machines': 1}}
+    inputs = RelaxWorkChain.get_builder()
+    inputs.relax = {'code': python_code, 'frames': DatasetData(silicon_frames(1)), 'potentials': potentials}
+    inputs.relax.metadata = {'options': options}
+    inputs.escalation = {'max_memory_kb': 3000}
+    return set_up(inputs)
+
+
+def options_of(process):
+    options = process.ctx.inputs.metadata['options']
+    return options['max_wallclock_seconds'], options['max_memory_kb']
+
+
+def test_a_relaxation_that_lacked_memory_gets_more_and_makes_smaller_batches(relaxation, ended, inspect):
+    node = ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, 'prospect.relax')
+    batches = []
+    for memory in (2000, 3000, 3000):
+        assert inspect(relaxation, node).status == 0
+        assert options_of(relaxation) == (3600, memory)
+        batches.append(relaxation.ctx.inputs.parameters['batch_atoms'])
+    assert batches == [RelaxSettings.batch_atoms // 2**n for n in (1, 2, 3)]
+    final = inspect(relaxation, node)
+    assert final.status == RelaxWorkChain.exit_codes.ERROR_NO_PROGRESS.status
+    assert '3000 kB of memory were not enough' in final.message
+
+
+def test_a_relaxation_that_lacked_time_gets_more(relaxation, ended, inspect):
+    assert inspect(relaxation, ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME, 'prospect.relax')).status == 0
+    assert options_of(relaxation) == (7200, 1000)
+
+
+def test_a_relaxation_that_the_machine_loses_is_repeated_some_times(relaxation, ended, inspect):
+    node = ended(EXIT_CODES.ERROR_SCHEDULER_NODE_FAILURE, 'prospect.relax')
+    assert [inspect(relaxation, node).status for _ in range(4)] == [0, 0, 0, 404]
+    assert options_of(relaxation) == (3600, 1000)
 
 
 def test_merging_marks_what_is_missing(silicon_frames):

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from aiida.common import AttributeDict
 from aiida.engine import (
-    BaseRestartWorkChain,
     ExitCode,
     ProcessBuilder,
     ProcessHandlerReport,
@@ -18,10 +17,14 @@ from aiida.engine import (
 from aiida.orm import AbstractCode, CalcJobNode, Dict
 
 from aiida_prospect.calculations.training import TrainCalculation
+from aiida_prospect.common.enums import JobLoss
+from aiida_prospect.workflows.losses import EscalatingWorkChain, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
+SILENT = {TrainCalculation.exit_codes.ERROR_INTERRUPTED.status: JobLoss.SILENT}
 
-class TrainBaseWorkChain(BaseRestartWorkChain):
+
+class TrainBaseWorkChain(EscalatingWorkChain):
     """Train one force field; a subclass names its calculation and its protocol, and adds handlers of its own."""
 
     _process_class: ClassVar[type[TrainCalculation]]
@@ -58,16 +61,17 @@ class TrainBaseWorkChain(BaseRestartWorkChain):
         :param training: sets of labelled frames.
         :param protocol: ``fast``, ``balanced`` or ``stringent``.
         :param overrides: laid over the values of the protocol.
-        :param options: ``metadata.options`` of the job.
+        :param options: ``metadata.options`` of the job, laid over those of the protocol.
         :raises ProtocolError: if the protocol is unknown or an override is misspelt.
         """
         builder = cls.get_builder()
         builder.code = code
         if training:
             builder.training = dict(training)
-        builder.parameters = Dict(load_protocol(cls._protocol, protocol, overrides))
-        if options:
-            builder.options = Dict(dict(options))
+        values = load_protocol(cls._protocol, protocol, overrides)
+        builder.options = Dict({**values.pop('options'), **(options or {})})
+        builder.escalation = Dict(values.pop('escalation'))
+        builder.parameters = Dict(values)
         return builder
 
     def setup(self) -> None:
@@ -77,19 +81,19 @@ class TrainBaseWorkChain(BaseRestartWorkChain):
         if 'options' in self.inputs:
             self.ctx.inputs.metadata = {'options': self.inputs.options.get_dict()}
 
-    @process_handler(
-        priority=600,
-        exit_codes=[
-            TrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME,
-            TrainCalculation.exit_codes.ERROR_SCHEDULER_NODE_FAILURE,
-            TrainCalculation.exit_codes.ERROR_INTERRUPTED,
-        ],
-    )
-    def handle_interruption(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """Continue from the last checkpoint, or begin again where there are none."""
-        if 'parent_folder' in self._process_class.spec().inputs:
+    @process_handler(priority=600)
+    def handle_loss(self, node: CalcJobNode) -> ProcessHandlerReport | None:
+        """Continue from the last checkpoint, or begin again where there are none, with more of what was lacking."""
+        loss = loss_of(node, SILENT)
+        if loss is None:
+            return None
+        demand = self.escalate(loss)
+        has_checkpoints = 'parent_folder' in self._process_class.spec().inputs
+        if not demand.granted and not (has_checkpoints and loss is JobLoss.WALL_TIME):
+            return self._give_up(node, demand.sentence)
+        if has_checkpoints:
             self.ctx.inputs.parent_folder = node.outputs.remote_folder
-        return self.restart(node, 'continuing')
+        return self.restart(node, f'{demand.sentence}; {"continuing" if has_checkpoints else "beginning again"}')
 
     @process_handler(
         priority=300,
@@ -107,7 +111,10 @@ class TrainBaseWorkChain(BaseRestartWorkChain):
         """End with the message of the job."""
         if node.is_finished_ok:
             return None
-        message = f'{node.process_label}<{node.pk}> ended with {node.exit_status}: {node.exit_message}'
+        return self._give_up(node, str(node.exit_message))
+
+    def _give_up(self, node: CalcJobNode, why: str) -> ProcessHandlerReport:
+        message = f'{node.process_label}<{node.pk}> ended with {node.exit_status}: {why}'
         return ProcessHandlerReport(True, self.exit_codes.ERROR_TRAINING_FAILED.format(message=message))
 
     def restart(self, node: CalcJobNode, action: str) -> ProcessHandlerReport:

@@ -96,12 +96,12 @@ class TrainEnsembleWorkChain(WorkChain):
         :param training: sets of labelled frames.
         :param protocol: ``fast``, ``balanced`` or ``stringent``.
         :param overrides: laid over the values of the protocol; those under ``member`` over the member's protocol.
-        :param options: ``metadata.options`` of the jobs.
+        :param options: ``metadata.options`` of the jobs, laid over those of the protocol.
         """
         values = load_protocol('train_ensemble', protocol, overrides)
         member_workflow = MEMBER_WORKFLOWS.format(values['force_field'])
         member = WorkflowFactory(member_workflow).get_builder_from_protocol(
-            code, protocol=protocol, overrides=values['member'], options=options
+            code, protocol=protocol, overrides=values['member'], options={**values['options'], **(options or {})}
         )
         builder = cls.get_builder()
         if training:

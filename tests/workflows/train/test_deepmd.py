@@ -1,9 +1,6 @@
 import pytest
-from aiida.common import LinkType
 from aiida.engine import run_get_node
-from aiida.engine.utils import instantiate_process
-from aiida.manage import get_manager
-from aiida.orm import CalcJobNode, Dict, RemoteData
+from aiida.orm import Dict
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_prospect.data.dataset import DatasetData
@@ -26,48 +23,46 @@ def builder(python_code, generate_frames):
 
 
 @pytest.fixture
-def process(builder):
-    """Return a work chain that has been set up, as it is after a first job."""
-    process = instantiate_process(get_manager().get_runner(), builder)
-    process.setup()
-    process.ctx.iteration = 1
-    return process
-
-
-@pytest.fixture
-def ended(aiida_localhost, tmp_path):
-    def factory(exit_code):
-        node = CalcJobNode(computer=aiida_localhost, process_type='aiida.calculations:prospect.deepmd_train')
-        node.set_exit_status(exit_code.status)
-        node.set_exit_message(exit_code.message)
-        node.set_process_state('finished')
-        node.set_option('resources', {'num_machines': 1})
-        node.store()
-        remote = RemoteData(remote_path=str(tmp_path), computer=aiida_localhost)
-        remote.base.links.add_incoming(node, LinkType.CREATE, 'remote_folder')
-        remote.store()
-        return node
-
-    return factory
-
-
-def inspect(process, node):
-    process.ctx.children = [node]
-    return process.inspect_process()
+def process(builder, set_up):
+    return set_up(builder)
 
 
 @pytest.mark.parametrize(
-    'name', ['ERROR_SCHEDULER_OUT_OF_WALLTIME', 'ERROR_SCHEDULER_NODE_FAILURE', 'ERROR_INTERRUPTED']
+    ('name', 'factor'),
+    [
+        ('ERROR_SCHEDULER_OUT_OF_WALLTIME', 2),
+        ('ERROR_SCHEDULER_NODE_FAILURE', 1),
+        ('ERROR_INTERRUPTED', 1),
+    ],
 )
-def test_an_interrupted_training_is_continued(process, ended, name):
+def test_an_interrupted_training_is_continued(process, ended, name, factor, inspect):
     node = ended(getattr(EXIT_CODES, name))
     before = process.ctx.inputs.parameters
+    seconds = process.ctx.inputs.metadata['options']['max_wallclock_seconds']
     assert inspect(process, node).status == 0
     assert process.ctx.inputs.parent_folder.uuid == node.outputs.remote_folder.uuid
     assert process.ctx.inputs.parameters.uuid == before.uuid
+    assert process.ctx.inputs.metadata['options']['max_wallclock_seconds'] == factor * seconds
 
 
-def test_after_nan_another_seed_and_a_lower_rate_begin_from_scratch(process, ended):
+def test_a_training_that_lacked_memory_gets_more_until_the_limit(builder, ended, inspect, set_up):
+    builder.options = Dict({**builder.options.get_dict(), 'max_memory_kb': 1000})
+    builder.escalation = Dict({'max_memory_kb': 1500})
+    process = set_up(builder)
+    node = ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY)
+    assert inspect(process, node).status == 0
+    assert process.ctx.inputs.metadata['options']['max_memory_kb'] == 1500
+    final = inspect(process, node)
+    assert final.status == 411
+    assert '1500 kB of memory were not enough' in final.message
+
+
+def test_a_training_that_the_machine_loses_again_and_again_is_given_up(process, ended, inspect):
+    node = ended(EXIT_CODES.ERROR_SCHEDULER_NODE_FAILURE)
+    assert [inspect(process, node).status for _ in range(4)] == [0, 0, 0, 411]
+
+
+def test_after_nan_another_seed_and_a_lower_rate_begin_from_scratch(process, ended, inspect):
     before, seed = process.ctx.inputs.parameters.get_dict(), process.ctx.inputs.seed.value
     process.ctx.inputs.parent_folder = ended(EXIT_CODES.ERROR_INTERRUPTED).outputs.remote_folder
     assert inspect(process, ended(EXIT_CODES.ERROR_TRAINING_NAN)).status == 0
@@ -77,7 +72,7 @@ def test_after_nan_another_seed_and_a_lower_rate_begin_from_scratch(process, end
     assert 'parent_folder' not in process.ctx.inputs
 
 
-def test_a_loss_that_does_not_fall_gets_larger_batches_and_in_the_end_an_exit_code(process, ended):
+def test_a_loss_that_does_not_fall_gets_larger_batches_and_in_the_end_an_exit_code(process, ended, inspect):
     node = ended(EXIT_CODES.ERROR_LOSS_NOT_FALLING)
     sizes = []
     for _ in range(2):
@@ -98,7 +93,7 @@ def test_a_loss_that_does_not_fall_gets_larger_batches_and_in_the_end_an_exit_co
         ('ERROR_SCHEDULER_OUT_OF_MEMORY', 411),
     ],
 )
-def test_what_would_fail_again_is_not_tried_again(process, ended, name, status):
+def test_what_would_fail_again_is_not_tried_again(process, ended, name, status, inspect):
     assert inspect(process, ended(getattr(EXIT_CODES, name))).status == status
 
 

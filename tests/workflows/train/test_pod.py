@@ -86,7 +86,7 @@ def test_nothing_left_is_invalid_data(python_code, datasets):
     ],
 )
 def test_impossible_parameters_are_refused(python_code, datasets, changes, message):
-    parameters = load_protocol('train_pod')
+    parameters = WorkflowFactory('prospect.train.pod').get_builder_from_protocol(python_code).parameters.get_dict()
     for key, value in changes.items():
         parameters[key] = {**parameters[key], **value} if isinstance(value, dict) else value
     inputs = {'code': python_code, 'training': datasets, 'parameters': Dict(parameters)}

@@ -1,0 +1,73 @@
+"""Jobs that the scheduler or the machine has ended, and what work chains do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessSpec
+
+from aiida_prospect.common.enums import JobLoss
+from aiida_prospect.methods.escalation import Demand, Escalation, next_demand
+
+CODES = CalcJob.exit_codes
+LOSSES = {
+    CODES.ERROR_SCHEDULER_OUT_OF_MEMORY.status: JobLoss.MEMORY,
+    CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME.status: JobLoss.WALL_TIME,
+    CODES.ERROR_SCHEDULER_NODE_FAILURE.status: JobLoss.NODE,
+}
+
+
+def loss_of(node: orm.ProcessNode, others: Mapping[int, JobLoss] | None = None) -> JobLoss | None:
+    """Return why a job was lost; ``None`` if it was not.
+
+    :param others: what exit statuses of the job itself mean.
+    """
+    return {**LOSSES, **(others or {})}.get(node.exit_status)
+
+
+def validate_escalation(escalation: orm.Dict, _: Any) -> str | None:
+    """Refuse unknown keys and impossible values."""
+    try:
+        Escalation.from_mapping(escalation.get_dict())
+    except (TypeError, ValueError) as exception:
+        return str(exception)
+    return None
+
+
+def define_escalation(spec: ProcessSpec) -> None:
+    """Define the input ``escalation`` of a work chain."""
+    spec.input(
+        'escalation',
+        valid_type=orm.Dict,
+        default=lambda: orm.Dict({}),
+        validator=validate_escalation,
+        serializer=orm.to_aiida_type,
+        help='Fields of `Escalation`: how far the demands of jobs that were killed may grow.',
+    )
+
+
+class EscalatingWorkChain(BaseRestartWorkChain):
+    """Gives a job that was lost more of what it lacked; a subclass has the handlers, which know how to go on."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Define what is allowed."""
+        super().define(spec)
+        define_escalation(spec)
+
+    def setup(self) -> None:
+        """Begin to count."""
+        super().setup()
+        self.ctx.losses = 0
+
+    def escalate(self, loss: JobLoss) -> Demand:
+        """Set the options of the next job, and return what there is to say of it."""
+        metadata = self.ctx.inputs.setdefault('metadata', {})
+        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
+        demand = next_demand(metadata.get('options', {}), loss, policy, self.ctx.losses)
+        metadata['options'] = demand.options
+        if loss in (JobLoss.NODE, JobLoss.SILENT):
+            self.ctx.losses += 1
+        return demand
