@@ -5,8 +5,8 @@ CLUSTER_PACKAGES=(postgresql rabbitmq-server slurmctld slurmd slurm-client slurm
 CLUSTER_PROGRAMS=(rabbitmqctl epmd slurmctld slurmd sinfo slurmdbd mariadbd munged sshd ssh-keygen)
 N_PORTS=16
 # Name of the file that says that the folder may be removed, and of the variable that marks what was started.
-MARK=.prospect-test-cluster
-OWNER=PROSPECT_CLUSTER_OWNER
+# shellcheck disable=SC2034 # used by the other parts
+MARK=.prospect-test-cluster OWNER=PROSPECT_CLUSTER_OWNER
 
 # One command at a time; the lock goes with this process, and leaves no file.
 lock_state() {
@@ -79,8 +79,8 @@ make_state() {
     mkdir -p "$STATE"
     chmod 755 "$STATE"
     touch "$STATE/$MARK"
-    mkdir -p "$STATE"/{log,run,work}
-    install -d -m 700 "$STATE/secrets"
+    mkdir -p "$STATE/run"
+    install -d -m 700 "$STATE"/{secrets,log,work}
     printf 'FIRST_PORT=%s\nNODE_CPUS=%s\n' "$first" "${PROSPECT_CLUSTER_CPUS:-2}" >"$STATE/settings"
     umask 077
     for name in postgres aiida rabbitmq slurmdbd; do
@@ -89,6 +89,7 @@ make_state() {
     umask 022
 }
 
+# shellcheck disable=SC2034 # used by the other parts
 load_state() {
     PATH="$PATH:/usr/sbin:/sbin"
     # shellcheck source=/dev/null
