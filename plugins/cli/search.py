@@ -42,8 +42,9 @@ def run_options(function: Any) -> Any:
 )
 @click.option('--calculator', help='For `--labels calculator`: any calculator of ASE, as `module:factory`.')
 @click.option('--pseudos', 'pseudo_family', help='For `--labels quantumespresso`: label of the pseudopotential family.')
-@click.option('--code', 'label_code', help='Code that labels, e.g. `pw@localhost`; by default the only one that fits.')
+@click.option('--code', 'label_code', help='Code that labels, e.g. `pw@localhost`; by default what fits.')
 @click.option('--python', 'python_code', default='python@localhost', show_default=True, help='Python with DeePMD-kit.')
+@click.option('--train-python', 'train_code', help='Python for the trainings, if they run elsewhere; else `--python`.')
 @click.option(
     '--protocol', type=click.Choice(['fast', 'balanced', 'stringent']), help='How thorough; by default balanced.'
 )
@@ -88,7 +89,8 @@ def cmd_restart(process: Any, cycle: int | None, foreground: bool, picture: Path
 def _start(builder: Any, foreground: bool, picture: Path | None) -> None:
     from aiida.engine import submit
 
-    from aiida_prospect.cli import launch, progress
+    from aiida_prospect.cli import launch
+    from aiida_prospect.cli.foreground import run
     from aiida_prospect.cli.show import show
 
     with launch.readable_errors():
@@ -96,7 +98,7 @@ def _start(builder: Any, foreground: bool, picture: Path | None) -> None:
             node = submit(builder)
             echo.echo_success(f'submitted search {node.pk}; look at it with: aiida-prospect show {node.pk}')
             return
-        node = progress.run(builder)
+        node = run(builder)
     show(node, as_json=False, picture=picture)
     if not (node.is_finished_ok or (node.exit_status and node.exit_status >= 500)):
         sys.exit(1)

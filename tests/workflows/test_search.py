@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from ase.build import bulk
 
-from aiida_prospect.cli.progress import CALLS, STAGES, describe, stage_in_words
+from aiida_prospect.cli.progress import STAGES, called, describe, job_states, stage_in_words
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
@@ -119,6 +120,13 @@ def test_show(search, capsys):
     assert json.loads(capsys.readouterr().out)['pk'] == search.pk
 
 
+def test_folders_of_jobs_that_ended_well_are_gone(search):
+    jobs = [node for node in search.called_descendants if isinstance(node, orm.CalcJobNode)]
+    left = [job for job in jobs if Path(job.get_remote_workdir()).exists()]
+    assert jobs
+    assert all(job.is_failed for job in left)
+
+
 def test_rerun_with_equal_inputs_is_taken_from_the_cache(search, make_builder):
     with enable_caching():
         again = run_get_node(make_builder())[1]
@@ -151,8 +159,13 @@ def test_progress_tells_the_stage_the_labels_and_the_errors(search):
 
 
 def test_every_step_of_a_search_has_a_name_that_a_user_understands(search):
-    labels = [link.link_label for link in search.base.links.get_outgoing(link_type=CALLS).all()]
-    told = {label: stage_in_words(label) for label in labels}
+    told = {label: stage_in_words(label) for label in called(search.pk).values()}
     assert told['cycle_01_decide_stop'] == ('cycle 1', 'assessing')
     assert told['final_extract_00'] == ('final', 'storing the minima')
     assert {stage for _, stage in told.values()} <= set(STAGES.values())
+
+
+def test_all_jobs_of_a_search_are_counted(search):
+    jobs = {node.pk for node in search.called_descendants if isinstance(node, orm.CalcJobNode)}
+    assert set(job_states(search.pk)) == jobs
+    assert set(job_states(search.pk).values()) == {'finished'}

@@ -1,0 +1,143 @@
+"""A search that runs in the process of the user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from aiida import orm
+from aiida.engine import CalcJob, Process, ProcessBuilder
+from aiida.engine.runners import Runner
+from aiida.manage import get_manager
+from aiida.orm.utils.log import DBLogHandler
+from plumpy import KilledError, run_with_portal
+
+from aiida_prospect.cli.progress import describe
+
+LOGGER = logging.getLogger(__name__)
+INTERVAL = 2.0
+# How often, and for how long, s, the jobs are asked to end after an interrupt.
+KILLS, PATIENCE = 6, 5.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(builder: ProcessBuilder) -> orm.WorkChainNode:
+    """Run a search in this process and write what it is doing to the standard error stream.
+
+    :return: the node of the search, however it ended. An interrupt kills the search and its jobs; what it computed
+        stays.
+    """
+    runner = ForegroundRunner()
+    get_manager().set_runner(runner)
+    process = runner.instantiate_process(builder)
+    # By way of the event loop, because a plain handler may run in the middle of a transaction of the database.
+    for number in SIGNALS:
+        runner.loop.add_signal_handler(number, _kill, [process])
+    watcher = runner.loop.create_task(_watch(process.node))
+    try:
+        with only_reports_of(process.node):
+            process.execute()
+    except KilledError:
+        runner.loop.run_until_complete(runner.end())
+    finally:
+        if watcher.done() and watcher.exception():
+            LOGGER.warning('the display of the progress broke off', exc_info=watcher.exception())
+        watcher.cancel()
+        Line().clear()
+        for number in SIGNALS:
+            runner.loop.remove_signal_handler(number)
+    return process.node
+
+
+class ForegroundRunner(Runner):
+    """Runs processes here and now, whether or not there is a broker that is up, and can kill all of them."""
+
+    def __init__(self) -> None:
+        manager = get_manager()
+        super().__init__(poll_interval=manager.get_option('runner.poll.interval'), persister=manager.get_persister())
+        self._started: list[Process] = []
+
+    def instantiate_process(self, *arguments: Any, **inputs: Any) -> Process:
+        """Make a process, and remember it."""
+        process = super().instantiate_process(*arguments, **inputs)
+        self._started.append(process)
+        return process
+
+    async def end(self) -> None:
+        """See that all processes end: what calls others first, so that it makes nothing of the end of a job.
+
+        A job that is being uploaded or submitted can only be killed afterwards, so each is asked several times.
+        """
+        callers = [process for process in self._started if not isinstance(process, CalcJob)]
+        jobs = [process for process in self._started if isinstance(process, CalcJob)]
+        for processes in (callers, jobs):
+            for _ in range(KILLS):
+                left = [process for process in processes if not process.has_terminated()]
+                if not left:
+                    break
+                await run_with_portal(_kill, left)
+                await asyncio.wait([process.future() for process in left], timeout=PATIENCE)
+
+
+def _kill(processes: Iterable[Process]) -> None:
+    for process in processes:
+        # What is just leaving its state refuses, and is asked again.
+        with suppress(asyncio.InvalidStateError):
+            process.kill(msg_text='interrupted by the user')
+
+
+@contextmanager
+def only_reports_of(node: orm.WorkChainNode) -> Iterator[None]:
+    """Keep what the parts of a search report from the terminal, but for warnings; it stays in the database."""
+    mine = f'[{node.pk}|'
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or record.getMessage().startswith(mine)
+
+    kept = (logging.FileHandler, DBLogHandler)
+    handlers = [handler for handler in logging.getLogger('aiida').handlers if not isinstance(handler, kept)]
+    for handler in handlers:
+        handler.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_wanted)
+
+
+class Line:
+    """One line of a terminal that is written again and again; elsewhere a new line whenever the stage changes."""
+
+    def __init__(self) -> None:
+        self.last = ''
+
+    def write(self, key: str, text: str) -> None:
+        """Show a text; ``key`` says which texts are the same line in a log file."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f'\r\033[K{text[: shutil.get_terminal_size().columns - 1]}')
+        elif key != self.last:
+            sys.stderr.write(f'{text}\n')
+        self.last = key
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        if sys.stderr.isatty():
+            sys.stderr.write('\r\033[K')
+            sys.stderr.flush()
+
+
+async def _watch(node: orm.WorkChainNode) -> None:
+    line, start = Line(), time.monotonic()
+    while not node.is_terminated:
+        key, text = describe(node)
+        elapsed = int(time.monotonic() - start)
+        line.write(key, f'[{elapsed // 60:02d}:{elapsed % 60:02d}] {text}')
+        await asyncio.sleep(INTERVAL)

@@ -1,0 +1,56 @@
+"""A search in the foreground that is interrupted."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from aiida import orm
+from aiida.engine import ToContext, WorkChain
+from aiida.plugins import CalculationFactory
+
+from aiida_prospect.cli import foreground
+
+ArithmeticAddCalculation = CalculationFactory('core.arithmetic.add')
+LONG = 300
+
+
+class Sleeper(WorkChain):
+    """Has a job that takes longer than any test."""
+
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.input('code', valid_type=orm.AbstractCode)
+        spec.outline(cls.run_job, cls.never_reached)
+
+    def run_job(self):
+        options = {'sleep': LONG, 'resources': {'num_machines': 1}}
+        inputs = {'x': orm.Int(1), 'y': orm.Int(2), 'code': self.inputs.code, 'metadata': {'options': options}}
+        return ToContext(job=self.submit(ArithmeticAddCalculation, **inputs))
+
+    def never_reached(self):
+        raise AssertionError
+
+
+def interrupt_when_there_is_a_job(delay):
+    deadline = time.monotonic() + 60
+    while not orm.QueryBuilder().append(ArithmeticAddCalculation).count() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(delay)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures('aiida_profile_clean')
+@pytest.mark.parametrize('delay', [0, 5], ids=['before it is submitted', 'while it runs'])
+def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay):
+    monkeypatch.setattr(foreground, 'describe', lambda node: ('a', 'a'))
+    builder = Sleeper.get_builder()
+    builder.code = aiida_code_installed(default_calc_job_plugin='core.arithmetic.add', filepath_executable='/bin/bash')
+    threading.Thread(target=interrupt_when_there_is_a_job, args=(delay,), daemon=True).start()
+    start = time.monotonic()
+    node = foreground.run(builder)
+    assert time.monotonic() - start < LONG / 2
+    assert node.is_killed
+    assert all(child.is_terminated for child in node.called_descendants)
