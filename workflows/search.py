@@ -9,8 +9,10 @@ from aiida.common import AttributeDict
 from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
 from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
 
+from aiida_prospect.common.enums import ScratchPolicy
 from aiida_prospect.workflows import search_inputs
 from aiida_prospect.workflows.explore import ExploreWorkChain
+from aiida_prospect.workflows.scratch import clean_scratch, define_policy
 from aiida_prospect.workflows.train.ensemble import TrainEnsembleWorkChain
 
 DatasetData = DataFactory('prospect.dataset')
@@ -60,6 +62,7 @@ class SearchWorkChain(WorkChain):
         spec.input('parameters', valid_type=orm.Dict, help='How to cluster, to select and to stop.')
         spec.input('budget', valid_type=orm.Dict, help='`max_labels`, `max_cycles`, `max_core_hours`; null: no limit.')
         spec.input('seed', valid_type=orm.Int, default=lambda: orm.Int(1), help='Of everything that is random.')
+        define_policy(spec)
         spec.input_namespace(
             'references',
             valid_type=orm.StructureData,
@@ -190,7 +193,7 @@ class SearchWorkChain(WorkChain):
     def _label(self, candidates: Any, task: str, call_link_label: str) -> Any:
         return self.submit(
             WorkflowFactory(self.inputs.label_workflow.value),
-            **self.inputs.label,
+            **{**self.inputs.label, 'clean_workdir': self.inputs.clean_workdir},
             candidates=candidates,
             task=orm.Str(task),
             metadata={'call_link_label': call_link_label},
@@ -203,6 +206,7 @@ class SearchWorkChain(WorkChain):
     def inspect_label(self) -> Any:
         """Take what was labelled, also when some of it failed."""
         node = self.ctx.label
+        self._clean(node)
         if 'labels' in node.outputs:
             self.ctx.labels[self._key] = node.outputs.labels
             self.out(f'{self._key}.labels', node.outputs.labels)
@@ -231,6 +235,7 @@ class SearchWorkChain(WorkChain):
     def inspect_train(self) -> Any:
         """Take the ensemble."""
         node = self.ctx.train
+        self._clean(node)
         if 'potentials' not in node.outputs:
             detail = f'{node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_TRAIN_FAILED.format(cycle=self.ctx.cycle, detail=detail)
@@ -284,6 +289,7 @@ class SearchWorkChain(WorkChain):
     def inspect_explore(self) -> Any:
         """Take the relaxed pool and its clusters."""
         node = self.ctx.explore
+        self._clean(node)
         if 'pool' not in node.outputs:
             detail = f'{node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_EXPLORE_FAILED.format(cycle=self.ctx.cycle, detail=detail)
@@ -292,6 +298,11 @@ class SearchWorkChain(WorkChain):
         self._count_cost(node)
         self._cluster()
         self.out(f'{self._key}.clusters', self.ctx.clusters)
+
+    def _clean(self, node: Any) -> None:
+        """Remove the folders of a stage that has ended."""
+        for failure in clean_scratch([node], ScratchPolicy(self.inputs.clean_workdir.value)).failures:
+            self.report(failure)
 
     def _count_cost(self, node: Any) -> None:
         if 'report' in node.outputs:
@@ -343,6 +354,7 @@ class SearchWorkChain(WorkChain):
     def inspect_final(self) -> Any:
         """Take what was relaxed."""
         node = self.ctx.final
+        self._clean(node)
         usable = search_inputs.count_usable(node.outputs.labels.frames) if 'labels' in node.outputs else 0
         if not usable:
             detail = f'{node.exit_status}: {node.exit_message}'

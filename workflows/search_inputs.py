@@ -122,6 +122,7 @@ def get_builder_from_protocol(
     composition: Mapping[str, int],
     *,
     code: orm.AbstractCode,
+    train_code: orm.AbstractCode | None = None,
     labels: str = 'calculator',
     label_options: Mapping[str, Any] | None = None,
     protocol: str | None = None,
@@ -135,6 +136,7 @@ def get_builder_from_protocol(
 
     :param composition: content of one cell, ``{'Si': 8}``.
     :param code: Python interpreter with DeePMD-kit, for training and relaxation.
+    :param train_code: another one for training, perhaps on another computer.
     :param labels: name of a labelling work chain, see :func:`label_names`.
     :param label_options: keywords of its ``get_builder_from_protocol``.
     :param protocol: ``fast``, ``balanced`` or ``stringent``.
@@ -163,9 +165,10 @@ def get_builder_from_protocol(
     builder.pool.parameters = orm.Dict({**pool, 'composition': check_composition(composition), 'seed': seed})
     builder.pool.structures = dict(structures or {})
     builder.label_workflow = orm.Str(f'{LABEL_PREFIX}{labels}')
-    builder.label = label._inputs(prune=True)
+    # The search decides what becomes of folders, also of those of its labels.
+    builder.label = {key: value for key, value in label._inputs(prune=True).items() if key != 'clean_workdir'}
     train = WorkflowFactory('prospect.train.ensemble').get_builder_from_protocol(
-        code, protocol=protocol, overrides=changes.get('train'), options=options
+        train_code or code, protocol=protocol, overrides=changes.get('train'), options=options
     )
     builder.train = train._inputs(prune=True)
     explore = {
@@ -180,6 +183,7 @@ def get_builder_from_protocol(
         }
     )
     builder.budget = orm.Dict(search['budget'])
+    builder.clean_workdir = orm.Str(search['clean_workdir'])
     builder.seed = orm.Int(seed)
     builder.references = dict(references or {})
     return builder

@@ -97,6 +97,8 @@ def label_options(
     :raises ValueError: if an option belongs to another labelling.
     """
     if label_name == 'calculator':
+        if choices['label_code']:
+            python_code = find_code(choices['label_code'], 'python')
         if choices['calculator']:
             return {'code': python_code, 'calculator': choices['calculator'], 'arguments': {}}
         name = choices['potential'] or default_potential(elements)
@@ -121,6 +123,7 @@ def search_builder(
     references: tuple[Path, ...],
     structures: tuple[Path, ...],
     python_code: str,
+    train_code: str | None,
     overrides: dict[str, Any],
     **choices: Any,
 ) -> ProcessBuilder:
@@ -141,6 +144,7 @@ def search_builder(
     return SearchWorkChain.get_builder_from_protocol(
         composition,
         code=code,
+        train_code=find_code(train_code, 'python') if train_code else None,
         labels=label_name,
         label_options=label_options(set(composition), label_name, code, choices),
         protocol=protocol,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessSpec, WorkChain, while_
 
 from aiida_prospect.calculations.functions.screen_candidates import screen_candidates
-from aiida_prospect.common.enums import LabelStatus, LabelTask
+from aiida_prospect.common.enums import LabelStatus, LabelTask, ScratchPolicy
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.labels import count_by_status
 from aiida_prospect.methods.prechecks import Prechecks
+from aiida_prospect.workflows.losses import define_escalation
+from aiida_prospect.workflows.scratch import clean_scratch, define_policy
 
 
 def validate_candidates(candidates: DatasetData, _: Any) -> str | None:
@@ -100,12 +102,15 @@ class LabelWorkChain(WorkChain):
             serializer=serializer,
             help='Part of the accepted candidates that may fail before the work chain ends with an error.',
         )
+        define_escalation(spec)
+        define_policy(spec)
         spec.output('labels', valid_type=DatasetData, help='The candidates with energy, forces, stress and status.')
         spec.output('report', valid_type=orm.Dict, help='Counts by status, energies computed, seconds.')
         spec.outline(
             cls.screen_candidates,
             while_(cls.should_label)(cls.label_candidates),
             cls.collect_labels,
+            cls.clean_folders,
             cls.inspect_labels,
         )
         spec.exit_code(401, 'ERROR_NO_LABELS', message='None of {frames} candidates could be labelled: {reason}')
@@ -136,6 +141,15 @@ class LabelWorkChain(WorkChain):
     def collect_labels(self) -> Any:
         """Store the outputs of a calculation function as ``ctx.collected``, with ``labels`` and ``report``."""
         raise NotImplementedError
+
+    def clean_folders(self) -> None:
+        """Remove the folders of all jobs, as far as the policy says so; who called may do more, once this has ended."""
+        self.clean_folders_of(self.node.called)
+
+    def clean_folders_of(self, processes: Iterable[orm.ProcessNode]) -> None:
+        """Remove the folders of jobs below processes that have ended; what cannot be done is reported."""
+        for failure in clean_scratch(processes, ScratchPolicy(self.inputs.clean_workdir.value)).failures:
+            self.report(failure)
 
     def inspect_labels(self) -> ExitCode | None:
         """Attach the labels and say whether there are enough of them."""

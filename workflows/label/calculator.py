@@ -14,13 +14,15 @@ from ase.data import chemical_symbols
 from aiida_prospect.calculations.functions.merge_labels import merge_labels
 from aiida_prospect.calculations.functions.take_unreached import take_unreached
 from aiida_prospect.calculations.runners.evaluate import NOT_REACHED
-from aiida_prospect.common.enums import LabelTask
+from aiida_prospect.common.enums import JobLoss, LabelTask
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData, resolve_calculator
+from aiida_prospect.methods.escalation import Demand, Escalation, next_demand
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.label.codes import check_code
+from aiida_prospect.workflows.losses import loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
 EvaluateCalculation = CalculationFactory('prospect.evaluate')
@@ -29,6 +31,10 @@ RelaxWorkChain = WorkflowFactory('prospect.relax')
 LAMMPS = f'{lammps_calculator.__module__}:{lammps_calculator.__name__}'
 
 RESULTS = ('evaluated', 'relaxed')
+SILENT = {
+    getattr(EvaluateCalculation.exit_codes, name).status: JobLoss.SILENT
+    for name in ('ERROR_NO_RESULT', 'ERROR_INCOMPLETE')
+}
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
@@ -104,34 +110,65 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         builder.max_failed_fraction = orm.Float(values['max_failed_fraction'])
         builder.relax = orm.Dict(values['relax'])
         builder.options = orm.Dict({**values['options'], **(options or {})})
+        builder.escalation = orm.Dict(values['escalation'])
         return builder
 
+    def screen_candidates(self) -> None:
+        """Sort out what the method is not asked for, and prepare the first job."""
+        super().screen_candidates()
+        self.ctx.jobs = []
+        self.ctx.options = self.inputs.options.get_dict()
+
     def should_label(self) -> bool:
-        """Tell whether there are frames that no job has reached, and the last job made progress."""
+        """Tell whether there are frames that no job has reached, and reason to expect that another job reaches more."""
         if self.ctx.accepted is None:
             return False
-        if 'jobs' not in self.ctx:
+        if not self.ctx.jobs:
             return True
-        evaluated = self.ctx.jobs[-1].outputs.evaluated if 'evaluated' in self.ctx.jobs[-1].outputs else None
-        return evaluated is not None and 0 < _count_unreached(evaluated) < len(evaluated)
+        demand = self._next_demand()
+        return demand is not None and (demand.granted or self._has_progressed())
+
+    def _next_demand(self) -> Demand | None:
+        """Return what the next job is to be given, ``None`` if none was lost; relaxations see to that themselves."""
+        if not self.ctx.jobs or self.inputs.task.value == LabelTask.RELAX.value:
+            return None
+        *before, last = [loss_of(job, SILENT) for job in self.ctx.jobs]
+        outputs = self.ctx.jobs[-1].outputs
+        if last is None or ('evaluated' in outputs and not _count_unreached(outputs.evaluated)):
+            return None
+        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
+        losses = sum(loss in (JobLoss.NODE, JobLoss.SILENT) for loss in before)
+        return next_demand(self.ctx.options, last, policy, losses)
+
+    def _has_progressed(self) -> bool:
+        """Tell whether the last job has reached some frames but not all."""
+        job = self.ctx.jobs[-1]
+        return 'evaluated' in job.outputs and 0 < _count_unreached(job.outputs.evaluated) < len(job.outputs.evaluated)
+
+    def _prepare_another(self, demand: Demand) -> DatasetData:
+        """Set the options of the next job and return what it is to label."""
+        job = self.ctx.jobs[-1]
+        self.report(f'EvaluateCalculation<{job.pk}>: {job.exit_message} {demand.sentence}; another job does the rest')
+        self.ctx.options = demand.options
+        if not self._has_progressed():
+            return job.inputs.frames
+        label = f'take_unreached_{len(self.ctx.jobs) + 1:02d}'
+        return take_unreached(job.outputs.evaluated, metadata={'call_link_label': label})
 
     def label_candidates(self) -> Any:
-        """Submit one job with all accepted candidates, or with those that the job before was too short for."""
-        frames, number = self.ctx.accepted, len(self.ctx.get('jobs', [])) + 1
-        if number > 1:
-            last = self.ctx.jobs[-1]
-            self.report(f'EvaluateCalculation<{last.pk}>: {last.exit_message}; another job does the rest')
-            label = f'take_unreached_{number:02d}'
-            frames = take_unreached(last.outputs.evaluated, metadata={'call_link_label': label})
+        """Submit one job with all accepted candidates, or with those that the job before did not reach."""
+        number, demand = len(self.ctx.jobs) + 1, self._next_demand()
+        frames = self.ctx.accepted if demand is None else self._prepare_another(demand)
         inputs: dict[str, Any] = {
             'code': self.inputs.code,
             'frames': frames,
             'potentials': {'reference': self.inputs.potential},
-            'metadata': {'options': self.inputs.options.get_dict()},
+            'metadata': {'options': self.ctx.options},
         }
         if self.inputs.task.value == LabelTask.RELAX.value:
             inputs['parameters'] = self.inputs.relax
-            job = self.submit(RelaxWorkChain, relax=inputs, metadata={'call_link_label': 'relax'})
+            others = {'escalation': self.inputs.escalation, 'metadata': {'call_link_label': 'relax'}}
+            job = self.submit(RelaxWorkChain, relax=inputs, **others)
         else:
             inputs['metadata']['call_link_label'] = f'evaluate_{number:02d}'
             job = self.submit(EvaluateCalculation, **inputs)
@@ -140,14 +177,14 @@ class CalculatorLabelWorkChain(LabelWorkChain):
     def collect_labels(self) -> Any:
         """Join what the jobs found with what was rejected."""
         parts, seconds = {}, 0.0
-        for number, job in enumerate(self.ctx.get('jobs', []), start=1):
+        for number, job in enumerate(self.ctx.jobs, start=1):
             parts.update({f'{key}_{number:02d}': job.outputs[key] for key in RESULTS if key in job.outputs})
             if 'statistics' in job.outputs:
                 seconds += job.outputs.statistics.get('seconds', 0.0)
             if job.exit_status:
                 self.report(f'{job.process_label}<{job.pk}> ended with {job.exit_status}: {job.exit_message}')
         costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': seconds}
-        if 'jobs' in self.ctx and not parts:
+        if self.ctx.jobs and not parts:
             costs['failure'] = str(self.ctx.jobs[-1].exit_message)
         self.ctx.collected = merge_labels(
             self.ctx.screened, orm.Dict(costs), **parts, metadata={'call_link_label': 'merge_labels'}

@@ -13,10 +13,12 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.collect_quantumespresso import collect_quantumespresso
 from aiida_prospect.calculations.functions.extract_structure import extract_structure
-from aiida_prospect.common.enums import LabelStatus, LabelTask
+from aiida_prospect.common.enums import JobLoss, LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods.escalation import Escalation, next_demand
 from aiida_prospect.workflows.label.codes import check_code
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain, index_of
+from aiida_prospect.workflows.losses import loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
 PLUGIN = 'quantumespresso.pw'
@@ -24,8 +26,14 @@ PLUGIN = 'quantumespresso.pw'
 NOT_SELF_CONSISTENT = (410, 510, 511, 710)
 FLOATS = ('kpoints_distance', 'conv_thr_per_atom', 'etot_conv_thr_per_atom')
 CONVERGED_EXCEPT_IN_FINAL_SCF = 501
+# The plugin restarts runs of pw.x that stopped in time, some times; then it gives them up.
+OUT_OF_TIME = dict.fromkeys((340, 400), JobLoss.WALL_TIME)
+# Outputs incomplete or missing: killed by someone else, if pw.x itself does not say what is wrong.
+PW_LOSSES = {**OUT_OF_TIME, **dict.fromkeys((302, 303, 305, 312), JobLoss.SILENT)}
 # After a relaxation that was not completed its last structure gets a single point.
 CONTINUED = '_single_point'
+# A run that was lost is repeated.
+AGAIN = '_again_'
 
 
 def load_pw_base() -> Any:
@@ -120,7 +128,6 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
             spec.input(f'{task}.max_iterations', valid_type=orm.Int, help='Runs of pw.x before a frame is given up.')
         spec.input('options', valid_type=orm.Dict, help='`metadata.options` of the jobs.', **optional)
         spec.input('parallelization', valid_type=orm.Dict, help='For example `{npool: 2}`.', **optional)
-        spec.input('clean_workdir', valid_type=orm.Bool, help='Clean the folders of the jobs.', **optional)
         spec.inputs.validator = validate_inputs
 
     @classmethod
@@ -156,7 +163,8 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
         builder.max_concurrent = orm.Int(values['max_concurrent'])
         builder.max_failed_fraction = orm.Float(values['max_failed_fraction'])
         builder.prechecks = orm.Dict(values['prechecks'])
-        builder.clean_workdir = orm.Bool(values['clean_workdir'])
+        builder.clean_workdir = orm.Str(values['clean_workdir'])
+        builder.escalation = orm.Dict(values['escalation'])
         # A code may insist on MPI, or on doing without.
         of_code = {} if code.with_mpi is None else {'withmpi': code.with_mpi}
         builder.options = orm.Dict({**values['options'], **of_code, **(options or {})})
@@ -168,6 +176,8 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
         """Line up the frames, and look up what they have in common."""
         super().screen_candidates()
         self.ctx.outcomes, self.ctx.outputs, self.ctx.structures = {}, {}, {}
+        # By index of a frame: what its next job is given, and how many were lost.
+        self.ctx.options, self.ctx.losses = {}, {}
         family = load_family(self.inputs.pseudo_family.value)
         parameters = self.inputs[self.inputs.task.value].parameters.get_dict()
         self.ctx.cutoffs = find_cutoffs(family, self.inputs.candidates.elements, parameters)
@@ -176,18 +186,24 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
         """Submit pw.x for a frame, or for the last structure of its relaxation."""
         index = index_of(key)
         task = self.inputs.task.value
-        if key.endswith(CONTINUED):
-            structure, task = self.ctx.structures[key], LabelTask.SINGLE_POINT.value
+        if CONTINUED in key:
+            task = LabelTask.SINGLE_POINT.value
+        if key in self.ctx.structures:
+            structure = self.ctx.structures[key]
         else:
             row = self.ctx.accepted.frames.known('source').tolist().index(index)
             structure = extract_structure(
                 self.ctx.accepted, orm.Int(row), metadata={'call_link_label': f'extract_{index:04d}'}
             )
-        inputs = self._pw_inputs(structure, task)
+        inputs = self._pw_inputs(structure, task, self.ctx.options.get(str(index), self._options))
         inputs['metadata'] = {'call_link_label': key}
         return self.submit(load_pw_base(), **inputs)
 
-    def _pw_inputs(self, structure: orm.StructureData, task: str) -> dict[str, Any]:
+    @property
+    def _options(self) -> dict[str, Any]:
+        return self.inputs.options.get_dict() if 'options' in self.inputs else {}
+
+    def _pw_inputs(self, structure: orm.StructureData, task: str, options: dict[str, Any]) -> dict[str, Any]:
         settings, n_atoms = self.inputs[task], len(structure.sites)
         parameters = settings.parameters.get_dict()
         parameters.setdefault('SYSTEM', {}).update(self.ctx.cutoffs)
@@ -201,12 +217,11 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
             'parameters': orm.Dict(parameters),
             # Without this the parser complains of every symmetry of a lattice that is only nearly symmetric.
             'settings': orm.Dict({'PARSER_OPTIONS': {'all_symmetries': True}}),
-            'metadata': {'options': self.inputs.options.get_dict() if 'options' in self.inputs else {}},
+            'metadata': {'options': options},
         }
         if 'parallelization' in self.inputs:
             pw['parallelization'] = self.inputs.parallelization
-        inputs = {'pw': pw, 'kpoints_distance': settings.kpoints_distance, 'max_iterations': settings.max_iterations}
-        return {**inputs, 'clean_workdir': self.inputs.clean_workdir} if 'clean_workdir' in self.inputs else inputs
+        return {'pw': pw, 'kpoints_distance': settings.kpoints_distance, 'max_iterations': settings.max_iterations}
 
     def inspect_frame(self, key: str, process: orm.ProcessNode) -> None:
         """Take note of status, reason and cost; line up the last structure of a relaxation that was not completed."""
@@ -224,20 +239,42 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
         self.ctx.outcomes = {**self.ctx.outcomes, index: outcome}
         if status is LabelStatus.OK:
             self._keep_outputs(key, runs[-1])
+        elif runs and self._try_again(key, runs[-1]):
+            outcome['reason'] = before['reason']
         elif self._can_continue(key, status, runs):
-            self.ctx.structures[f'{key}{CONTINUED}'] = runs[-1].outputs.output_structure
-            self.ctx.waiting.append(f'{key}{CONTINUED}')
+            single_point = f'{key.split(AGAIN)[0]}{CONTINUED}'
+            self.ctx.structures[single_point] = runs[-1].outputs.output_structure
+            self.ctx.waiting.append(single_point)
         else:
             self.report(f'{key}: {status}: {reason}')
 
+    def _try_again(self, key: str, run: orm.CalcJobNode) -> bool:
+        """Line up a frame once more if its last run was lost and may fare better; from its last structure."""
+        index, loss = str(index_of(key)), loss_of(run, PW_LOSSES if stopped_silently(run) else OUT_OF_TIME)
+        if loss is None:
+            return False
+        losses = self.ctx.losses.get(index, [])
+        of_machine = sum(JobLoss(earlier) in (JobLoss.NODE, JobLoss.SILENT) for earlier in losses)
+        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
+        demand = next_demand(self.ctx.options.get(index, self._options), loss, policy, of_machine)
+        self.report(f'{key}: PwCalculation<{run.pk}>: {demand.sentence}')
+        if demand.granted:
+            again = f'{key.split(AGAIN)[0]}{AGAIN}{len(losses) + 1}'
+            moved = 'output_structure' in run.outputs
+            self.ctx.structures[again] = run.outputs.output_structure if moved else run.inputs.structure
+            self.ctx.options = {**self.ctx.options, index: demand.options}
+            self.ctx.losses = {**self.ctx.losses, index: [*losses, loss.value]}
+            self.ctx.waiting.append(again)
+        return demand.granted
+
     def _can_continue(self, key: str, status: LabelStatus, runs: list[orm.CalcJobNode]) -> bool:
-        is_relaxation = self.inputs.task.value == LabelTask.RELAX.value and not key.endswith(CONTINUED)
+        is_relaxation = self.inputs.task.value == LabelTask.RELAX.value and CONTINUED not in key
         return is_relaxation and status is LabelStatus.FAILED and bool(runs) and 'output_structure' in runs[-1].outputs
 
     def _keep_outputs(self, key: str, run: orm.CalcJobNode) -> None:
         self.ctx.outputs[f'{key}_parameters'] = run.outputs.output_parameters
         self.ctx.outputs[f'{key}_trajectory'] = run.outputs.output_trajectory
-        if key.endswith(CONTINUED):
+        if CONTINUED in key:
             self.ctx.outputs[f'{key}_structure'] = run.inputs.structure
         elif self.inputs.task.value == LabelTask.RELAX.value:
             self.ctx.outputs[f'{key}_structure'] = run.outputs.output_structure
@@ -266,6 +303,11 @@ def _settings(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[
 def pw_runs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
     """Return the runs of pw.x that a work chain made, in their order."""
     return sorted((node for node in process.called if isinstance(node, orm.CalcJobNode)), key=lambda node: node.ctime)
+
+
+def stopped_silently(run: orm.CalcJobNode) -> bool:
+    """Tell whether pw.x did not stop by itself; when it does so with an error it writes a file of that name."""
+    return 'retrieved' in run.outputs and 'CRASH' not in run.outputs.retrieved.base.repository.list_object_names()
 
 
 def judge(process: orm.ProcessNode, runs: list[orm.CalcJobNode]) -> tuple[LabelStatus, str]:

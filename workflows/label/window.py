@@ -10,6 +10,9 @@ from aiida.engine.processes.workchains.awaitable import Awaitable
 
 from aiida_prospect.workflows.label.base import LabelWorkChain
 
+# Folders are removed by so many at a time: each time takes a connection of its own.
+CLEANED_TOGETHER = 20
+
 
 class WindowLabelWorkChain(LabelWorkChain):
     """Keep ``max_concurrent`` processes going: as soon as one ends, the next is submitted.
@@ -24,6 +27,7 @@ class WindowLabelWorkChain(LabelWorkChain):
         accepted = self.ctx.accepted
         self.ctx.waiting = [] if accepted is None else [key_of(i) for i in accepted.frames.known('source').tolist()]
         self.ctx.in_flight = {}
+        self.ctx.to_clean = []
 
     def submit_frame(self, key: str) -> orm.ProcessNode:
         """Submit the process of a frame.
@@ -48,11 +52,18 @@ class WindowLabelWorkChain(LabelWorkChain):
             if process.is_terminated:
                 del in_flight[key]
                 self.inspect_frame(key, process)
+                self.ctx.to_clean.append(pk)
+        self._clean_together()
         while self.ctx.waiting and len(in_flight) < self.inputs.max_concurrent.value:
             key = self.ctx.waiting.pop(0)
             in_flight[key] = self.submit_frame(key).pk
         self.ctx.in_flight = in_flight
         return ToContext(**{f'children.{key}': orm.load_node(pk) for key, pk in in_flight.items()})
+
+    def _clean_together(self) -> None:
+        if len(self.ctx.to_clean) >= CLEANED_TOGETHER:
+            self.clean_folders_of(orm.load_node(pk) for pk in self.ctx.to_clean)
+            self.ctx.to_clean = []
 
     def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
         """Go on as soon as one process has ended; called by AiiDA, once for every time that it was taken in hand."""

@@ -1,15 +1,36 @@
 """Tests of labels from calculators of ASE."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from aiida.engine import run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+from aiida.plugins import CalculationFactory
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_prospect.calculations.functions.take_unreached import take_unreached
 from aiida_prospect.calculations.runners.evaluate import NOT_REACHED
+from aiida_prospect.common.enums import ScratchPolicy
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.workflows.scratch import clean_scratch
+
+EXIT_CODES = CalculationFactory('prospect.evaluate').exit_codes
+# Kills its own process without a word when it is used for the first time.
+MORTAL = """
+import os, signal
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+def factory(marker):
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return EMT()
+"""
 
 
 def test_any_calculator_of_ase_by_its_path(label_calculator):
@@ -64,3 +85,43 @@ def test_what_a_job_did_not_reach_is_taken_again(aiida_profile, silicon_frames):
     assert rest.known('source').tolist() == [3]
     assert np.array_equal(rest.positions, frames[1].positions)
     assert rest.energy is None
+
+
+def test_a_job_that_was_killed_is_repeated(label_calculator, tmp_path):
+    (tmp_path / 'mortal.py').write_text(MORTAL)
+    builder = label_calculator(
+        Frames.from_atoms([bulk('Cu', 'fcc', a=3.7)]),
+        calculator='mortal:factory',
+        arguments={'marker': str(tmp_path / 'marker')},
+        options={'prepend_text': f'export PYTHONPATH={tmp_path}'},
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    jobs = sorted((job for job in node.called if job.process_label == 'EvaluateCalculation'), key=lambda job: job.pk)
+    assert [job.exit_status for job in jobs] == [EXIT_CODES.ERROR_NO_RESULT.status, 0]
+    assert outputs['labels'].frames.status.tolist() == ['ok']
+    folders = [Path(job.get_remote_workdir()) for job in jobs]
+    assert [folder.exists() for folder in folders] == [True, False]
+    clean_scratch([node], ScratchPolicy.KEEP_FAILED)
+    assert not folders[0].exists(), 'the failure was made good'
+
+
+@pytest.mark.parametrize(
+    ('name', 'key', 'values'),
+    [
+        ('ERROR_SCHEDULER_OUT_OF_WALLTIME', 'max_wallclock_seconds', [7200, 10000]),
+        ('ERROR_SCHEDULER_OUT_OF_MEMORY', 'max_memory_kb', [2000, 3000]),
+    ],
+)
+def test_the_next_job_gets_more_of_what_the_last_one_lacked(label_calculator, silicon_frames, ended, name, key, values):
+    builder = label_calculator(silicon_frames(1), options={'max_memory_kb': 1000})
+    builder.escalation = {'max_wall_time_seconds': 10000, 'max_memory_kb': 3000}
+    process = instantiate_process(get_manager().get_runner(), builder)
+    process.screen_candidates()
+    for value in values:
+        process.ctx.jobs.append(ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
+        assert process.should_label()
+        process.ctx.options = process._next_demand().options
+        assert process.ctx.options[key] == value
+    process.ctx.jobs.append(ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
+    assert not process.should_label()

@@ -85,6 +85,23 @@ def test_frame_without_self_consistency_is_never_ok_and_a_failure_is_explained(l
     assert np.all(np.isnan(labels.stress))
 
 
+def test_a_run_out_of_wall_time_is_repeated_with_more(label_quantumespresso, silicon_frames):
+    """The plugin lets pw.x stop itself in time, and gives up after as many runs as it may have."""
+    overrides = {
+        'kpoints_distance': 0.5,
+        'max_iterations': 1,
+        'options': {'max_wallclock_seconds': 1},
+        'escalation': {'wall_time_factor': 600},
+    }
+    outputs, node = run_get_node(label_quantumespresso(silicon_frames(1), overrides))
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    assert (labels.status.tolist(), labels.reason.tolist()) == (['ok'], [''])
+    runs = [run for child in node.called if child.process_label == 'PwBaseWorkChain' for run in child.called]
+    limits = sorted(run.get_option('max_wallclock_seconds') for run in runs if run.process_label == 'PwCalculation')
+    assert limits == [1, 600]
+
+
 def test_unknown_family_is_refused_with_what_is_there(label_quantumespresso, silicon_frames):
     with pytest.raises(ValueError, match=r'(?s)no family.*rrkj-pbe.*aiida-pseudo install'):
         run_get_node(label_quantumespresso(silicon_frames(1), pseudo_family='SSSP/9.9'))
