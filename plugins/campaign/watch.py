@@ -1,0 +1,214 @@
+"""Processes that AiiDA paused after an outage are played again when the computer answers."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiida import orm
+from aiida.common import exceptions, timezone
+from aiida.engine.daemon.client import DaemonException
+from aiida.manage import get_config_option, get_manager
+from kiwipy import CommunicatorClosed, DeliveryFailed, RemoteException
+from plumpy.futures import unwrap_kiwi_future
+from plumpy.process_states import ProcessState
+
+from aiida_prospect.campaign.findings import Level
+from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_queue
+
+# AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
+PAUSED_BY_AIIDA = 'Pausing after failed transport task'
+SUBMITTING = 'submit_calculation'
+UNFINISHED = tuple(state.value for state in (ProcessState.CREATED, ProcessState.RUNNING, ProcessState.WAITING))
+OURS = ('aiida.workflows:prospect.', 'aiida.calculations:prospect.')
+# Where the attempts of a process are kept, so that a watch that is started again waits as long as the one before.
+EXTRA = 'prospect_watch'
+LONGEST_WAIT = timedelta(hours=1)
+# After so long without an outage the next one is a new one.
+FORGOTTEN = timedelta(days=1)
+SECONDS_TO_ANSWER = 30.0
+# What is raised when a message does not arrive; a `RuntimeError` by the communicator of ZeroMQ.
+UNDELIVERED = (DeliveryFailed, CommunicatorClosed, RemoteException, ConnectionError, FutureTimeoutError, RuntimeError)
+# What is raised when broker or database are down.
+OUTAGES = (CommunicatorClosed, exceptions.UnreachableStorage, ConnectionError)
+
+
+class CannotWatch(ValueError):
+    """The profile does not allow it."""
+
+
+@dataclass
+class Round:
+    """What one look at all processes came to, by PK."""
+
+    played: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+
+
+class Watcher:
+    """Looks after searches.
+
+    :param searches: whose processes are looked after; empty for all of this package.
+    :param wait: before a process is played for a second time if it was paused again, doubled each time.
+    :param start_daemon: whether a daemon that does not run is started.
+    :raises CannotWatch: if the profile has no broker.
+    """
+
+    def __init__(
+        self,
+        searches: Sequence[orm.ProcessNode],
+        *,
+        wait: timedelta,
+        start_daemon: bool,
+        logger: logging.Logger,
+    ) -> None:
+        if get_manager().get_broker() is None:
+            raise CannotWatch(
+                'the profile has no broker, so processes cannot be told to go on: see `verdi profile show`'
+            )
+        self.pks = [search.pk for search in searches]
+        self.wait = wait
+        self.start_daemon = start_daemon
+        self.logger = logger
+
+    def look(self) -> Round:
+        """Play what can be played."""
+        result = Round()
+        if not self.check_daemon():
+            return result
+        by_computer: dict[int, list[orm.CalcJobNode]] = defaultdict(list)
+        for job in self.paused_jobs():
+            by_computer[job.computer.pk].append(job)
+        for jobs in by_computer.values():
+            due = [job for job in jobs if due_at(job, self.wait) <= timezone.now()]
+            result.waiting += [job.pk for job in jobs if job not in due]
+            if not due:
+                continue
+            if self.answers(due[0].computer):
+                self.adopt(due)
+                for job in due:
+                    (result.played if self.play(job) else result.failed).append(job.pk)
+            else:
+                result.waiting += [job.pk for job in due]
+        return result
+
+    def all_ended(self) -> bool:
+        """Tell whether there is nothing left to watch, ever."""
+        return bool(self.pks) and all(orm.load_node(pk).is_terminated for pk in self.pks)
+
+    def check_daemon(self) -> bool:
+        """Tell whether the daemon runs; start it if asked to."""
+        client = get_manager().get_daemon_client()
+        if client.is_daemon_running:
+            return True
+        if not self.start_daemon:
+            self.logger.warning('the daemon does not run: `verdi daemon start`, or `aiida-prospect watch --daemon`')
+            return False
+        try:
+            client.start_daemon(get_config_option('daemon.default_workers'))
+        except DaemonException as exception:
+            self.logger.error('the daemon could not be started: %s', exception)
+            return False
+        self.logger.warning('the daemon did not run and was started')
+        return True
+
+    def paused_jobs(self) -> Iterator[orm.CalcJobNode]:
+        """Yield the jobs that AiiDA paused, below the searches or below any process of this package."""
+        filters = {
+            'attributes.paused': True,
+            'attributes.process_state': {'in': UNFINISHED},
+            'attributes.process_status': {'like': f'{PAUSED_BY_AIIDA}%'},
+        }
+        for job in orm.QueryBuilder().append(orm.CalcJobNode, filters=filters).all(flat=True):
+            root = root_of(job)
+            if root.pk in self.pks if self.pks else str(root.process_type).startswith(OURS):
+                yield job
+
+    def answers(self, computer: orm.Computer) -> bool:
+        """Tell whether a computer can be used again."""
+        bad = [finding for finding in check_computer(computer) if finding.level is Level.ERROR]
+        for finding in bad:
+            self.logger.warning('%s: %s', finding.subject, finding.message)
+        return not bad
+
+    def adopt(self, jobs: Sequence[orm.CalcJobNode]) -> None:
+        """Give jobs back what the scheduler calls them, if they were submitted and only its answer was lost.
+
+        Otherwise AiiDA would submit them a second time. Jobs that have left the queue already cannot be told from those
+        that were never in it.
+        """
+        missing = {f'aiida-{job.pk}': job for job in jobs if SUBMITTING in job.process_status and not job.get_job_id()}
+        if not missing:
+            return
+        try:
+            with connection(jobs[0].computer) as transport:
+                queue = jobs_in_queue(jobs[0].computer, transport)
+        except Unreachable as exception:
+            self.logger.warning('computer %s: %s', jobs[0].computer.label, exception)
+            return
+        for identifier, found in queue.items():
+            job = missing.get(found.title)
+            if job is not None:
+                job.set_job_id(identifier)
+                self.note(job, logging.INFO, f'was submitted after all, as {identifier}')
+
+    def play(self, job: orm.CalcJobNode) -> bool:
+        """Let a job go on, and write down on its node that it was played."""
+        reason = job.process_status
+        try:
+            future = unwrap_kiwi_future(get_manager().get_process_controller().play_process(job.pk))
+            done = future.result(timeout=SECONDS_TO_ANSWER)
+        except UNDELIVERED as exception:
+            message = (
+                f'no worker answers for it ({type(exception).__name__} {exception}): it may take some time after a '
+            )
+            self.note(job, logging.WARNING, f'{message}start of the daemon; if it lasts, `verdi process repair`')
+            return False
+        if not done:
+            self.note(job, logging.WARNING, 'it refused to go on')
+            return False
+        attempts = attempts_of(job) + 1
+        job.base.extras.set(EXTRA, {'attempts': attempts, 'last': timezone.now().isoformat()})
+        self.note(job, logging.INFO, f'played again (attempt {attempts}) after: {reason}')
+        return True
+
+    def note(self, job: orm.CalcJobNode, level: int, message: str) -> None:
+        """Write to the log, and to the node of a job, where `verdi process report` shows it."""
+        self.logger.log(level, '%s<%s> on %s: %s', job.process_label, job.pk, job.computer.label, message)
+        orm.Log(
+            time=timezone.now(),
+            loggername=self.logger.name,
+            levelname=logging.getLevelName(level),
+            dbnode_id=job.pk,
+            message=f'aiida-prospect watch: {message}',
+        )
+
+
+def root_of(node: orm.ProcessNode) -> orm.ProcessNode:
+    """Return the process that was started by a person."""
+    while node.caller is not None:
+        node = node.caller
+    return node
+
+
+def attempts_of(job: orm.ProcessNode) -> int:
+    """Return how often a job was played in this outage."""
+    noted: dict[str, Any] = job.base.extras.get(EXTRA, {})
+    if not noted or timezone.now() - datetime.fromisoformat(noted['last']) > FORGOTTEN:
+        return 0
+    return int(noted['attempts'])
+
+
+def due_at(job: orm.ProcessNode, wait: timedelta) -> datetime:
+    """Return when a job may be played: at once for the first time, then after longer and longer waits."""
+    attempts = attempts_of(job)
+    if not attempts:
+        return timezone.now()
+    doublings = min(attempts - 1, 20)
+    return datetime.fromisoformat(job.base.extras.get(EXTRA)['last']) + min(wait * 2**doublings, LONGEST_WAIT)

@@ -1,0 +1,88 @@
+"""The command that keeps searches going that nobody looks at."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+from aiida.cmdline.params import arguments
+from aiida.cmdline.utils import decorators
+
+from aiida_prospect.cli.root import cmd_root
+
+
+@cmd_root.command('watch')
+@arguments.PROCESSES()
+@click.option('--interval', type=click.FloatRange(min=1), default=60, show_default=True, help='Seconds between looks.')
+@click.option('--once', is_flag=True, help='Look once, for example from cron.')
+@click.option('--daemon', 'start_daemon', is_flag=True, help='Start the daemon if it does not run.')
+@click.option(
+    '--log', type=click.Path(dir_okay=False, path_type=Path), help='Log file; by default beside the daemon’s.'
+)
+@decorators.with_dbenv()
+def cmd_watch(processes: Any, interval: float, once: bool, start_daemon: bool, log: Path | None) -> None:
+    """Keep the searches PROCESSES, or all, going: what an outage of a computer has paused is played when it answers.
+
+    AiiDA pauses a job after five failed attempts to reach its computer. Nothing that you paused yourself is touched.
+    """
+    from aiida_prospect.campaign.runner import use_runner_without_broker
+    from aiida_prospect.campaign.watch import Watcher
+    from aiida_prospect.cli.launch import readable_errors
+
+    use_runner_without_broker()
+    logger = make_logger(log or default_log())
+    with readable_errors():
+        watcher = Watcher(processes, wait=timedelta(seconds=interval), start_daemon=start_daemon, logger=logger)
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    logger.info('watching %s', ', '.join(map(str, watcher.pks)) or 'all searches')
+    while not stop.is_set():
+        _look(watcher, logger)
+        if once or watcher.all_ended():
+            break
+        stop.wait(interval)
+    logger.info('the watch ends')
+
+
+def _look(watcher: Any, logger: logging.Logger) -> None:
+    from aiida.manage import get_manager
+    from sqlalchemy.exc import DBAPIError
+
+    from aiida_prospect.campaign.watch import OUTAGES
+
+    try:
+        result = watcher.look()
+    except (DBAPIError, *OUTAGES) as exception:
+        # The database or the broker is down: a new connection is made for the next look.
+        logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])
+        get_manager().reset_profile_storage()
+        return
+    if result.waiting or result.failed:
+        logger.info('still paused: %s', ', '.join(map(str, sorted(result.waiting + result.failed))))
+
+
+def default_log() -> Path:
+    """Return the log file, beside that of the daemon."""
+    from aiida.manage import get_manager
+
+    client = get_manager().get_daemon_client()
+    return Path(client.daemon_log_file).with_name(f'prospect-watch-{client.profile.name}.log')
+
+
+def make_logger(path: Path) -> logging.Logger:
+    """Return a logger that writes to a file and to the standard error stream."""
+    logger = logging.getLogger('aiida_prospect.watch')
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger.handlers = [logging.FileHandler(path), logging.StreamHandler(sys.stderr)]
+    for handler in logger.handlers:
+        handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    return logger

@@ -1,0 +1,181 @@
+"""Tests that what an outage has paused goes on by itself, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+from aiida.common import timezone
+from aiida.common.links import LinkType
+from aiida.orm import CalcJobNode, WorkChainNode
+from aiida.schedulers.datastructures import JobInfo
+
+from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at, root_of
+from aiida_prospect.cli.root import cmd_root
+
+ROOT = Path(__file__).parents[2]
+MINUTE = timedelta(minutes=1)
+BY_USER = 'Paused through `verdi process pause`'
+SUBMIT = """
+from aiida import load_profile, orm
+from aiida.engine import submit
+from aiida.plugins import DataFactory, WorkflowFactory
+from aiida_prospect.common.frames import Frames
+from ase.build import bulk
+
+load_profile()
+builder = WorkflowFactory('prospect.label.calculator').get_builder_from_protocol(
+    DataFactory('prospect.dataset')(Frames.from_atoms([bulk('Cu')])),
+    code=orm.load_code('python@localhost'),
+    calculator='ase.calculators.emt:EMT',
+)
+print('submitted', submit(builder).pk)
+"""
+TIMEOUT = 400
+
+
+@pytest.fixture
+def make_job(aiida_localhost):
+    """Return a factory of jobs that wait, with the process that called them."""
+
+    def make(status, *, paused=True, caller='prospect.search'):
+        parent = WorkChainNode(process_type=f'aiida.workflows:{caller}')
+        parent.set_process_state('waiting')
+        job = CalcJobNode(computer=aiida_localhost, process_type='aiida.calculations:prospect.relax')
+        job.base.links.add_incoming(parent.store(), LinkType.CALL_CALC, 'job')
+        job.set_process_state('waiting')
+        job.set_process_status(status)
+        job.store()
+        if paused:
+            job.pause()
+        return job
+
+    return make
+
+
+@pytest.fixture
+def make_watcher(monkeypatch):
+    def make(*searches):
+        monkeypatch.setattr('aiida.manage.manager.Manager.get_broker', lambda self: object())
+        return Watcher(searches, wait=MINUTE, start_daemon=False, logger=logging.getLogger('test'))
+
+    return make
+
+
+def test_only_what_aiida_paused_below_our_processes_is_found(make_job, make_watcher):
+    paused = make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times consecutively')
+    other = make_job(PAUSED_BY_AIIDA)
+    for innocent in (
+        make_job(BY_USER),
+        make_job('Monitoring scheduler: job state RUNNING', paused=False),
+        make_job(PAUSED_BY_AIIDA, paused=False),
+        make_job(PAUSED_BY_AIIDA, caller='quantumespresso.pw.relax'),
+    ):
+        assert innocent.pk not in [job.pk for job in make_watcher().paused_jobs()]
+    assert {paused.pk, other.pk} <= {job.pk for job in make_watcher().paused_jobs()}
+    assert [job.pk for job in make_watcher(root_of(paused)).paused_jobs()] == [paused.pk]
+
+
+def test_a_job_that_is_in_the_queue_is_not_submitted_again(make_job, make_watcher, monkeypatch):
+    lost, never = (make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times') for _ in range(2))
+    queue = {'17': JobInfo({'title': f'aiida-{lost.pk}'}), '18': JobInfo({'title': 'of somebody else'})}
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, as_dict: queue)
+    make_watcher().adopt([lost, never])
+    assert (lost.get_job_id(), never.get_job_id()) == ('17', None)
+
+
+def test_the_waits_between_attempts_grow_and_an_old_outage_is_forgotten(make_job):
+    job, now = make_job(PAUSED_BY_AIIDA), timezone.now()
+    assert due_at(job, MINUTE) <= timezone.now()
+    waits = []
+    for attempts in (1, 2, 3, 40):
+        job.base.extras.set(EXTRA, {'attempts': attempts, 'last': now.isoformat()})
+        waits.append(due_at(job, MINUTE) - now)
+    assert waits == [MINUTE, 2 * MINUTE, 4 * MINUTE, LONGEST_WAIT]
+    job.base.extras.set(EXTRA, {'attempts': 40, 'last': (now - timedelta(days=2)).isoformat()})
+    assert attempts_of(job) == 0
+    assert due_at(job, MINUTE) <= timezone.now()
+
+
+def test_a_profile_without_broker_is_refused(aiida_profile, tmp_path):
+    with pytest.raises(click.ClickException, match='has no broker'):
+        cmd_root.main(['watch', '--once', '--log', str(tmp_path / 'log')], standalone_mode=False)
+
+
+class Installation:
+    """A profile of its own with a daemon, driven from the command line as a user does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / 'watch.log'
+        programs = Path(sys.executable).parent
+        self.environment = {**os.environ, 'AIIDA_PATH': str(folder), 'PATH': f'{programs}:{os.environ["PATH"]}'}
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f'{command}: {done.stdout}{done.stderr}'
+        return done.stdout
+
+    def watch(self) -> str:
+        self.run('aiida-prospect', 'watch', '--once', '--log', str(self.log))
+        return self.log.read_text()
+
+    def ask(self, question: str, *values: object) -> list[tuple]:
+        """Read the database, which takes a thousandth of the time of a command."""
+        (path,) = self.folder.rglob('database.sqlite')
+        with sqlite3.connect(f'file:{path}?mode=ro', uri=True) as database:
+            return database.execute(question, values).fetchall()
+
+    def jobs(self) -> list[tuple[int, dict]]:
+        rows = self.ask("select id, attributes from db_dbnode where node_type like 'process.calculation.calcjob%'")
+        return [(pk, json.loads(attributes)) for pk, attributes in rows]
+
+    def wait_for(self, condition, words: str) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < deadline, f'{words}: {self.jobs()}'
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def installation(tmp_path):
+    it = Installation(tmp_path)
+    setup = str(ROOT / 'deploy' / 'setup_profile.py')
+    it.run(sys.executable, '-W', 'ignore', setup, '--python', sys.executable, '--work', str(tmp_path / 'work'))
+    it.run('verdi', 'config', 'set', 'transport.task_maximum_attempts', '2')
+    it.run('verdi', 'config', 'set', 'transport.task_retry_initial_interval', '1')
+    it.run('verdi', 'daemon', 'start')
+    yield it
+    subprocess.run(['verdi', 'daemon', 'stop'], env=it.environment, capture_output=True, check=False)
+
+
+def test_what_an_outage_paused_goes_on_when_the_computer_answers_again(installation):
+    work = installation.folder / 'work'
+    work.write_text('a full disk, say: jobs cannot be written here')
+    pk = int(installation.run(sys.executable, '-W', 'ignore', '-c', SUBMIT).split('submitted ')[1])
+    installation.wait_for(lambda: any(job.get('paused') for _, job in installation.jobs()), 'no job was paused')
+    ((job_pk, before),) = installation.jobs()
+    assert before['process_status'].startswith(PAUSED_BY_AIIDA)
+
+    assert 'cannot be written' in installation.watch()
+    assert installation.jobs()[0][1].get('paused'), 'it must not be played as long as the computer does not work'
+
+    work.unlink()
+    assert f'EvaluateCalculation<{job_pk}> on localhost: played again (attempt 1)' in installation.watch()
+    ended = 'select attributes from db_dbnode where id = ?'
+    installation.wait_for(
+        lambda: 'exit_status' in json.loads(installation.ask(ended, pk)[0][0]), 'the work chain did not end'
+    )
+    assert json.loads(installation.ask(ended, pk)[0][0])['exit_status'] == 0
+    assert len(installation.jobs()) == 1
+    messages = [row[0] for row in installation.ask('select message from db_dblog where dbnode_id = ?', job_pk)]
+    assert any(message.startswith('aiida-prospect watch: played again') for message in messages)
