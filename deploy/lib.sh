@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What quickstart.sh and test.sh have in common. To be sourced; expects `set -euo pipefail` and ROOT, the folder of the checkout.
+# What the scripts of this folder have in common. To be sourced; expects `set -euo pipefail` and ROOT, the folder of the checkout.
 
 SYSTEM_PACKAGES=(quantum-espresso quantum-espresso-data libopenblas0-serial openmpi-bin)
 
@@ -114,3 +114,18 @@ one_thread() {
     export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
     export DP_INTRA_OP_PARALLELISM_THREADS=1 DP_INTER_OP_PARALLELISM_THREADS=1
 }
+
+# wait_until SECONDS COMMAND...: ask again and again until it succeeds.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
+}
+
+# Tell whether something listens on a port of the loopback.
+is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+random_password() { head -c 24 /dev/urandom | base64 | tr -d '/+=\n'; }

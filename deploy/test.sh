@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Installs all that the tests need, then checks style, types and imports and runs the tests; arguments are given to pytest.
+# With --cluster first, only the tests that need a cluster are run: deploy/test-cluster.sh makes one on this machine (Debian, as
+# root) and takes it away again; a cluster that is there already, in PROSPECT_CLUSTER_DIR, is used and left.
 # Engines: DeePMD-kit with both backends, the lammps module, pw.x (apt, where that is allowed), the AiiDA daemon.
 #   PROSPECT_TEST_PYTORCH_PYTHON   an interpreter with deepmd-kit[torch], if one is there already; `no` leaves that backend out
 set -euo pipefail
@@ -10,8 +12,27 @@ source "$ROOT/deploy/lib.sh"
 ENVIRONMENT="${PROSPECT_TEST_ENV:-$ROOT/.venv}"
 PYTORCH="$ROOT/.venv-pytorch"
 
+run_cluster_tests() {
+    if [[ ! -f ${PROSPECT_CLUSTER_DIR:-}/settings ]]; then
+        PROSPECT_CLUSTER_DIR=${PROSPECT_CLUSTER_DIR:-$(mktemp -d /tmp/prospect-cluster.XXXXXX)}
+        export PROSPECT_CLUSTER_DIR
+        trap 'bash "$ROOT/deploy/test-cluster.sh" down; rmdir "$PROSPECT_CLUSTER_DIR" 2>/dev/null || true' EXIT
+        bash "$ROOT/deploy/test-cluster.sh" up
+    fi
+    install_ps
+    one_thread
+    export PATH="$ENVIRONMENT/bin:$PATH"
+    cd "$ROOT"
+    say 'tests on the cluster'
+    python -m pytest -m cluster tests/cluster "$@"
+}
+
 make_environment "$ENVIRONMENT"
 pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe]' --group test
+if [[ ${1:-} == --cluster ]]; then
+    run_cluster_tests "${@:2}"
+    exit
+fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
     # Torch and TensorFlow share no environment: which of the two answers `import deepmd` first would depend on the order.
     make_environment "$PYTORCH"

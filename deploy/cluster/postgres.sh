@@ -44,7 +44,7 @@ ready_postgres() { sql <<<'select 1'; }
 # The password goes in on standard input, not on a command line that everybody may read.
 finish_postgres() {
     if [[ $(sql <<<"select count(*) from pg_roles where rolname = 'aiida'") == 0 ]]; then
-        sql <<<"create role aiida login password '$(<"$STATE/secrets/aiida")'"
+        sql <<<"create role aiida login createdb password '$(<"$STATE/secrets/aiida")'"
     fi
     if [[ $(sql <<<"select count(*) from pg_database where datname = 'aiida'") == 0 ]]; then
         sql <<<"create database aiida owner aiida encoding 'UTF8' template template0"

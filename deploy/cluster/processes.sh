@@ -39,16 +39,6 @@ launch() {
 # `env` and `setsid` replace themselves, so the number stays; nothing to wait for but that the process is there.
 started_itself() { [[ -e /proc/$1 ]]; }
 
-# wait_until SECONDS COMMAND...: ask again and again until it succeeds.
-wait_until() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
-    done
-}
-
 call() {
     local function=$1_${2%%-*} argument=${2#*-}
     if declare -F "$function" >/dev/null; then "$function" "$argument"; fi

@@ -43,10 +43,6 @@ without_starting_services() {
     return $code
 }
 
-random_password() { head -c 24 /dev/urandom | base64 | tr -d '/+=\n'; }
-
-is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
 all_free() {
     local port
     for ((port = $1; port < $1 + N_PORTS; port++)); do
@@ -135,6 +131,6 @@ TXT
 
 remove_state() {
     [[ -f $STATE/$MARK ]] || die "$STATE is not a test cluster"
-    if [[ -f $STATE/made-run-sshd ]]; then rmdir /run/sshd 2>/dev/null || true; fi
+    if [[ -f $STATE/made-run-sshd ]] && ! pgrep -x sshd >/dev/null; then rmdir /run/sshd 2>/dev/null || true; fi
     rm -rf "$STATE"
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -86,13 +87,19 @@ def files(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_cluster(cluster: Path, files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """Return a shell with a profile on the services, computers, codes, and a daemon that is stopped at the end."""
     folder = tmp_path_factory.mktemp('aiida')
+    secrets = dict(line.split('=', 1) for line in (cluster / 'secrets.env').read_text().splitlines())
+    database = f'test_{uuid4().hex[:12]}'
     # `core.ssh_async` looks for the host and the key in the home folder.
     environment = {
+        'PROSPECT_POSTGRES_DATABASE': database,
+        'PGPASSWORD': secrets['PROSPECT_POSTGRES_PASSWORD'],
         'AIIDA_PATH': str(folder),
         'HOME': str(cluster / 'home'),
         'SLURM_CONF': str(cluster / 'slurm' / 'slurm.conf'),
     }
     run = make_shell(environment)
+    server = ('-h', '127.0.0.1', '-p', secrets['PROSPECT_POSTGRES_PORT'], '-U', 'aiida')
+    run('createdb', *server, database)
     setup = (sys.executable, '-W', 'ignore', DEPLOY / 'setup_cluster.py')
     run(*setup, 'profile', '--secrets', cluster / 'secrets.env')
     run('verdi', 'config', 'set', 'runner.poll.interval', '1')
@@ -101,6 +108,7 @@ def on_cluster(cluster: Path, files: Path, tmp_path_factory: pytest.TempPathFact
     run('verdi', 'daemon', 'start', '2')
     yield run
     run('verdi', 'daemon', 'stop')
+    run('dropdb', '--force', *server, database)
 
 
 @pytest.fixture(scope='session')

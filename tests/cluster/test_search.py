@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,12 @@ def test_ends_with_the_same_labels_and_minima(searches, cluster):
 def check_jobs(jobs: list[dict], cluster: Path) -> None:
     """Check with the accounting of SLURM that labels ran in the partition for CPUs, and all else in that for GPUs."""
     assert {job['kind'] for job in jobs} == {'prospect.evaluate', 'prospect.pod_train', 'prospect.relax'}
-    command = ['sacct', '--noheader', '--parsable2', '--allocations', '--format', 'JobID,State,Partition,AllocTRES']
-    environment = {'SLURM_CONF': str(cluster / 'slurm' / 'slurm.conf'), 'PATH': '/usr/bin:/bin'}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    accounts = {line.split('|')[0]: line.split('|')[1:] for line in done.stdout.splitlines()}
+    wanted = {job['job_id'] for job in jobs}
+    deadline = time.monotonic() + 60
+    # The accounts follow when the jobs have ended.
+    while not wanted <= set(accounts := read_accounts(cluster)):
+        assert time.monotonic() < deadline, wanted - set(accounts)
+        time.sleep(0.5)
     for job in jobs:
         assert (job['transport'], job['scheduler']) == ('core.ssh_async', 'core.slurm')
         state, partition, resources = accounts[job['job_id']]
@@ -65,3 +68,12 @@ def check_jobs(jobs: list[dict], cluster: Path) -> None:
         assert ('gres/gpu=1' in resources) == (partition == 'gpu')
     partitions = {accounts[job['job_id']][1] for job in jobs}
     assert partitions == {'cpu', 'gpu'}
+
+
+def read_accounts(cluster: Path) -> dict[str, list[str]]:
+    """Return state, partition and resources of all jobs whose account is complete."""
+    command = ['sacct', '--noheader', '--parsable2', '--allocations', '--format', 'JobID,State,Partition,AllocTRES']
+    environment = {'SLURM_CONF': str(cluster / 'slurm' / 'slurm.conf'), 'PATH': '/usr/bin:/bin'}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    accounts = {line.split('|')[0]: line.split('|')[1:] for line in done.stdout.splitlines()}
+    return {job: account for job, account in accounts.items() if all(account)}
