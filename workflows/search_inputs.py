@@ -20,7 +20,7 @@ from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.pool.composition import check_composition
 from aiida_prospect.methods.selection.base import load_strategy
-from aiida_prospect.workflows.protocols import ProtocolError, load_protocol
+from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
 
 if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
@@ -117,6 +117,18 @@ def _example(composition: Mapping[str, int]) -> Frames:
     return Frames.from_atoms([Atoms(symbols, positions=positions, cell=cell, pbc=True)])
 
 
+def needs_of_force_field(protocol: str | None, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a search needs that trains the force field that was chosen, beyond the protocols.
+
+    :raises ValueError: if there is no such force field or protocol.
+    """
+    chosen = load_protocol('train_ensemble', protocol, changes.get('train'))['force_field']
+    if chosen not in force_field_names():
+        raise ValueError(f'no force field is called `{chosen}`; choose one of: {", ".join(force_field_names())}')
+    needs: dict[str, Any] = load_protocol('search', protocol)['force_fields']
+    return dict(needs.get(chosen, {}))
+
+
 def get_builder_from_protocol(
     cls: type[SearchWorkChain],
     composition: Mapping[str, int],
@@ -151,9 +163,7 @@ def get_builder_from_protocol(
     if unknown:
         raise ProtocolError(f'overrides have no section {", ".join(unknown)}; sections are: {", ".join(SECTIONS)}')
     check_label_name(labels)
-    force_field = changes.get('train', {}).get('force_field')
-    if force_field is not None and force_field not in force_field_names():
-        raise ValueError(f'no force field is called `{force_field}`; choose one of: {", ".join(force_field_names())}')
+    changes = merge(needs_of_force_field(protocol, changes), changes)
     search = load_protocol('search', protocol, changes.get('search'))
     selection = load_protocol('selection', protocol, changes.get('selection'))
     pool = load_protocol('pool', protocol, changes.get('pool'))

@@ -74,7 +74,9 @@ def standing(node: orm.WorkChainNode, _: int) -> str:
     :param _: the current step; what a search returned changes only between steps.
     """
     returned = {link.link_label: link.node.pk for link in node.base.links.get_outgoing(link_type=LinkType.RETURN).all()}
-    labels = [_labels_in(pk) for name, pk in returned.items() if name.endswith('__labels')]
+    taken_over = node.inputs.restart.get('labels', {}) if 'restart' in node.inputs else {}
+    made_here = [pk for name, pk in returned.items() if name.endswith('__labels')]
+    labels = [_labels_in(pk) for pk in (*made_here, *(dataset.pk for dataset in taken_over.values()))]
     if not labels:
         return ''
     limit = node.inputs.budget.get_dict().get('max_labels')

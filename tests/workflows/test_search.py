@@ -153,8 +153,7 @@ def test_restart_from_a_cycle_that_was_never_reached(search):
 def test_progress_tells_the_stage_the_labels_and_the_errors(search):
     key, text = describe(search)
     assert key.startswith('final_')
-    n_labels = sum(count_labels(search.outputs[f'cycle_{cycle:02d}'].labels.frames) for cycle in (0, 1))
-    assert f'{n_labels} of 150 labels' in text
+    assert f'{count_all_labels(search)} of 150 labels' in text
     assert 'eV/atom, ensemble error' in text
 
 
@@ -169,3 +168,26 @@ def test_all_jobs_of_a_search_are_counted(search):
     jobs = {node.pk for node in search.called_descendants if isinstance(node, orm.CalcJobNode)}
     assert set(job_states(search.pk)) == jobs
     assert set(job_states(search.pk).values()) == {'finished'}
+
+
+def test_a_network_gets_more_labels_unless_the_user_says_how_many(make_builder):
+    def selection(**overrides):
+        return make_builder(overrides=overrides).parameters['selection']
+
+    pod, deepmd = selection(), selection(train={'force_field': 'deepmd'})
+    assert deepmd['n_initial'] > pod['n_initial']
+    assert deepmd['n_select'] > pod['n_select']
+    told = selection(train={'force_field': 'deepmd'}, selection={'selection': {'n_initial': 5}})
+    assert (told['n_initial'], told['n_select']) == (5, deepmd['n_select'])
+
+
+def test_progress_of_a_restart_counts_the_labels_that_were_there(make_builder, search):
+    builder = SearchWorkChain.get_builder_restart(search, 0)
+    builder.budget = orm.Dict({'max_cycles': 2, 'max_labels': 100})
+    with enable_caching():
+        restarted = run_get_node(builder)[1]
+    assert describe(restarted)[1].split(' | ')[-1].startswith(f'{count_all_labels(search)} of 100 labels')
+
+
+def count_all_labels(search):
+    return sum(count_labels(search.outputs[f'cycle_{cycle:02d}'].labels.frames) for cycle in (0, 1))

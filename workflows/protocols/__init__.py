@@ -43,17 +43,23 @@ def protocol_descriptions(name: str) -> dict[str, str]:
 
 
 def merge(
-    base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str, free: tuple[str, ...] = (), path: str = ''
+    base: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    where: str = '',
+    free: tuple[str, ...] | None = None,
+    path: str = '',
 ) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, nested mappings key by key.
 
-    :param free: paths (``a.b``) of mappings that may gain new keys.
+    :param where: what the changes are, for the message of the error.
+    :param free: paths (``a.b``) of mappings that may gain new keys; ``None`` if all may.
     :raises ProtocolError: if ``changes`` has a key that ``base`` lacks.
     """
     result = deepcopy(dict(base))
     for key, value in changes.items():
         here = f'{path}{key}'
-        is_free = any(f'{path}'.startswith(f'{item}.') for item in free)
+        is_free = free is None or any(path.startswith(f'{item}.') for item in free)
         if key not in base and not is_free:
             raise ProtocolError(f'{where}: `{here}` is unknown; known here: {", ".join(sorted(map(str, base)))}')
         if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
