@@ -141,10 +141,12 @@ def rows() -> Iterator[str]:
         hits = [hit for hit in (first_hit(summary, target) for summary in summaries) if hit is not None]
         final = [(summary['final_relaxation'] or {'evaluations': 0})['evaluations'] for summary in summaries]
         total = [summary['labels']['total'] + more for summary, more in zip(summaries, final, strict=True)]
+        command = summaries[0]['command']
+        options = command[command.index('--reference') + 2 :]
         quartiles = np.quantile(hits, [0.5, 0.25, 0.75]) if hits else [np.nan] * 3
         cells = (
             summaries[0]['strategy'],
-            f'`{" ".join(name.split("-")[1:])}`' if '-' in name else '',
+            f'`{" ".join(options)}`' if options else '',
             len(summaries),
             len(hits),
             f'{quartiles[0]:.0f} ({quartiles[1]:.0f}–{quartiles[2]:.0f})',
