@@ -44,28 +44,29 @@ def cmd_watch(processes: Any, interval: float, once: bool, start_daemon: bool, l
         signal.signal(number, lambda *_: stop.set())
     logger.info('watching %s', ', '.join(map(str, watcher.pks)) or 'all searches')
     while not stop.is_set():
-        _look(watcher, logger)
-        if once or watcher.all_ended():
+        if _look(watcher, logger) or once:
             break
         stop.wait(interval)
     logger.info('the watch ends')
 
 
-def _look(watcher: Any, logger: logging.Logger) -> None:
+def _look(watcher: Any, logger: logging.Logger) -> bool:
+    """Look once, and tell whether all has ended."""
     from aiida.manage import get_manager
     from sqlalchemy.exc import DBAPIError
 
     from aiida_prospect.campaign.watch import OUTAGES
 
     try:
-        result = watcher.look()
+        result, ended = watcher.look(), watcher.all_ended()
     except (DBAPIError, *OUTAGES) as exception:
         # The database or the broker is down: a new connection is made for the next look.
         logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])
         get_manager().reset_profile_storage()
-        return
+        return False
     if result.waiting or result.failed:
         logger.info('still paused: %s', ', '.join(map(str, sorted(result.waiting + result.failed))))
+    return bool(ended)
 
 
 def default_log() -> Path:

@@ -179,3 +179,5 @@ def test_what_an_outage_paused_goes_on_when_the_computer_answers_again(installat
     assert len(installation.jobs()) == 1
     messages = [row[0] for row in installation.ask('select message from db_dblog where dbnode_id = ?', job_pk)]
     assert any(message.startswith('aiida-prospect watch: played again') for message in messages)
+    installation.run('aiida-prospect', 'watch', str(pk), '--log', str(installation.log))
+    assert installation.log.read_text().splitlines()[-1].endswith('the watch ends'), 'there is nothing left to watch'

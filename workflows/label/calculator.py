@@ -148,7 +148,8 @@ class CalculatorLabelWorkChain(LabelWorkChain):
     def _prepare_another(self, demand: Demand) -> DatasetData:
         """Set the options of the next job and return what it is to label."""
         job = self.ctx.jobs[-1]
-        self.report(f'EvaluateCalculation<{job.pk}>: {job.exit_message} {demand.sentence}; another job does the rest')
+        why = f'{str(job.exit_message).rstrip(".")}: {demand.sentence}'
+        self.report(f'EvaluateCalculation<{job.pk}>: {why}; another job does the rest')
         self.ctx.options = demand.options
         if not self._has_progressed():
             return job.inputs.frames
