@@ -15,6 +15,8 @@ from aiida_prospect.methods.pool.distances import image_shifts
 MAX_STEPS = 300
 STEP = 0.3
 STRAIN = 0.15
+# Repulsion reaches a little further than atoms must be apart: otherwise they get there after hundreds of steps only.
+REACH = 1.02
 
 
 def push_apart(
@@ -27,18 +29,20 @@ def push_apart(
     :param cell: (3, 3), rows, Å.
     :param fractional: (n_atoms, 3).
     :param kinds: (n_atoms,), index of each atom into ``contact``.
-    :param contact: (n_kinds, n_kinds), distances at which repulsion ends, Å.
+    :param contact: (n_kinds, n_kinds), distances that atoms must have, Å.
     :return: the new cell and fractional coordinates.
     """
-    reach = contact[kinds[:, None], kinds[None, :]][..., None]
+    least = contact[kinds[:, None], kinds[None, :]][..., None]
+    reach = REACH * least
     for _ in range(MAX_STEPS):
         difference = fractional[:, None] - fractional[None, :]
-        shifts = image_shifts(cell, float(contact.max()))
+        shifts = image_shifts(cell, float(reach.max()))
         vectors = ((difference - np.round(difference))[:, :, None] + shifts) @ cell
         lengths = np.sqrt(np.einsum('ijka,ijka->ijk', vectors, vectors))
-        overlap = (lengths < reach) & (lengths > 1e-9)
-        if not np.any(overlap):
+        others = lengths > 1e-9
+        if not np.any(others & (lengths < least)):
             break
+        overlap = others & (lengths < reach)
         weight = np.where(overlap, (reach - lengths) / np.maximum(lengths, 1e-9), 0.0)
         moved = STEP * np.einsum('ijk,ijka->ia', weight, vectors)
         fractional = fractional + moved @ np.linalg.inv(cell)
