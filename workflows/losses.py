@@ -27,6 +27,20 @@ def loss_of(node: orm.ProcessNode, others: Mapping[int, JobLoss] | None = None) 
     return {**LOSSES, **(others or {})}.get(node.exit_status)
 
 
+def demand_after(
+    job: orm.CalcJobNode, options: Mapping[str, Any], loss: JobLoss, escalation: orm.Dict, losses: int
+) -> Demand:
+    """Return what the next job is to be given.
+
+    :param options: that were asked for; what memory a job gets without being asked, its computer knows.
+    :param escalation: fields of :class:`Escalation`.
+    :param losses: how many jobs of the same purpose the machine has lost before this one.
+    """
+    memory = job.computer.get_default_memory_per_machine()
+    known = {} if memory is None else {'max_memory_kb': memory}
+    return next_demand({**known, **options}, loss, Escalation.from_mapping(escalation.get_dict()), losses)
+
+
 def validate_escalation(escalation: orm.Dict, _: Any) -> str | None:
     """Refuse unknown keys and impossible values."""
     try:
@@ -62,11 +76,10 @@ class EscalatingWorkChain(BaseRestartWorkChain):
         super().setup()
         self.ctx.losses = 0
 
-    def escalate(self, loss: JobLoss) -> Demand:
+    def escalate(self, job: orm.CalcJobNode, loss: JobLoss) -> Demand:
         """Set the options of the next job, and return what there is to say of it."""
         metadata = self.ctx.inputs.setdefault('metadata', {})
-        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
-        demand = next_demand(metadata.get('options', {}), loss, policy, self.ctx.losses)
+        demand = demand_after(job, metadata.get('options', {}), loss, self.inputs.escalation, self.ctx.losses)
         metadata['options'] = demand.options
         if loss in (JobLoss.NODE, JobLoss.SILENT):
             self.ctx.losses += 1

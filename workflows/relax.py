@@ -79,7 +79,7 @@ class RelaxWorkChain(EscalatingWorkChain):
         loss = loss_of(node)
         if loss is None:
             return None
-        demand = self.escalate(loss)
+        demand = self.escalate(node, loss)
         if loss is JobLoss.NODE and not demand.granted:
             return ProcessHandlerReport(True, self.exit_codes.ERROR_RELAXATION_FAILED.format(cause=demand.sentence))
         smaller = f', {self._halve_batches()}' if loss is JobLoss.MEMORY else ''

@@ -17,12 +17,12 @@ from aiida_prospect.calculations.runners.evaluate import NOT_REACHED
 from aiida_prospect.common.enums import JobLoss, LabelTask
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData, resolve_calculator
-from aiida_prospect.methods.escalation import Demand, Escalation, next_demand
+from aiida_prospect.methods.escalation import Demand
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.label.codes import check_code
-from aiida_prospect.workflows.losses import loss_of
+from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
 EvaluateCalculation = CalculationFactory('prospect.evaluate')
@@ -136,9 +136,8 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         outputs = self.ctx.jobs[-1].outputs
         if last is None or ('evaluated' in outputs and not _count_unreached(outputs.evaluated)):
             return None
-        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
         losses = sum(loss in (JobLoss.NODE, JobLoss.SILENT) for loss in before)
-        return next_demand(self.ctx.options, last, policy, losses)
+        return demand_after(self.ctx.jobs[-1], self.ctx.options, last, self.inputs.escalation, losses)
 
     def _has_progressed(self) -> bool:
         """Tell whether the last job has reached some frames but not all."""

@@ -15,10 +15,9 @@ from aiida_prospect.calculations.functions.collect_quantumespresso import collec
 from aiida_prospect.calculations.functions.extract_structure import extract_structure
 from aiida_prospect.common.enums import JobLoss, LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.methods.escalation import Escalation, next_demand
 from aiida_prospect.workflows.label.codes import check_code
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain, index_of
-from aiida_prospect.workflows.losses import loss_of
+from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
 PLUGIN = 'quantumespresso.pw'
@@ -255,8 +254,8 @@ class QuantumEspressoLabelWorkChain(WindowLabelWorkChain):
             return False
         losses = self.ctx.losses.get(index, [])
         of_machine = sum(JobLoss(earlier) in (JobLoss.NODE, JobLoss.SILENT) for earlier in losses)
-        policy = Escalation.from_mapping(self.inputs.escalation.get_dict())
-        demand = next_demand(self.ctx.options.get(index, self._options), loss, policy, of_machine)
+        options = self.ctx.options.get(index, self._options)
+        demand = demand_after(run, options, loss, self.inputs.escalation, of_machine)
         self.report(f'{key}: PwCalculation<{run.pk}>: {demand.sentence}')
         if demand.granted:
             again = f'{key.split(AGAIN)[0]}{AGAIN}{len(losses) + 1}'

@@ -87,7 +87,7 @@ class TrainBaseWorkChain(EscalatingWorkChain):
         loss = loss_of(node, SILENT)
         if loss is None:
             return None
-        demand = self.escalate(loss)
+        demand = self.escalate(node, loss)
         has_checkpoints = 'parent_folder' in self._process_class.spec().inputs
         if not demand.granted and not (has_checkpoints and loss is JobLoss.WALL_TIME):
             return self._give_up(node, demand.sentence)

@@ -57,6 +57,15 @@ def test_a_training_that_lacked_memory_gets_more_until_the_limit(builder, ended,
     assert '1500 kB of memory were not enough' in final.message
 
 
+def test_memory_that_a_computer_gives_by_itself_is_enlarged_too(process, ended, inspect, aiida_localhost):
+    aiida_localhost.set_default_memory_per_machine(700)
+    try:
+        assert inspect(process, ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY)).status == 0
+    finally:
+        aiida_localhost.set_default_memory_per_machine(None)
+    assert process.ctx.inputs.metadata['options']['max_memory_kb'] == 1400
+
+
 def test_a_training_that_the_machine_loses_again_and_again_is_given_up(process, ended, inspect):
     node = ended(EXIT_CODES.ERROR_SCHEDULER_NODE_FAILURE)
     assert [inspect(process, node).status for _ in range(4)] == [0, 0, 0, 411]
