@@ -76,7 +76,7 @@ class TrainCalculation(RunnerCalculation):
             spec,
             {
                 202: ('ERROR_BACKEND_NOT_FOUND', 'The code cannot train: {message}'),
-                303: ('ERROR_INTERRUPTED', 'The job ended before it had written its results.'),
+                303: ('ERROR_INTERRUPTED', 'The job ended before it had written its results: {cause}'),
                 304: ('ERROR_STAGE_FAILED', '`{stage}` failed: {message}'),
                 306: ('ERROR_OUTPUT_UNREADABLE', '{name} cannot be read: {message}'),
             },

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aiida.engine import ExitCode
-from aiida.parsers import Parser
 
 from aiida_prospect.calculations.runners import stages
 from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.parsers.base import RunnerParser
 
 FAILURES = {
     'nan': 'ERROR_TRAINING_NAN',
@@ -24,7 +24,7 @@ FAILURES = {
 TESTED_ON = ('validation', 'cross_validation', 'training')
 
 
-class TrainParser(Parser):
+class TrainParser(RunnerParser):
     """Reads the outcome of a training and makes the potential."""
 
     def read_outcome(self) -> dict[str, Any] | ExitCode:
@@ -32,7 +32,7 @@ class TrainParser(Parser):
         try:
             outcome = dict(json.loads(self.retrieved.base.repository.get_object_content(stages.RESULTS_FILE)))
         except FileNotFoundError:
-            return self.exit_codes.ERROR_INTERRUPTED
+            return self.exit_codes.ERROR_INTERRUPTED.format(cause=self.last_words())
         except ValueError as exception:
             return self.exit_codes.ERROR_OUTPUT_UNREADABLE.format(name=stages.RESULTS_FILE, message=exception)
         if outcome['failure']:
