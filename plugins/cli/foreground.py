@@ -45,7 +45,9 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
         with only_reports_of(process.node):
             process.execute()
     except KilledError:
-        runner.loop.run_until_complete(runner.end())
+        # What was being uploaded is interrupted, which the transports report as an error.
+        with quiet('aiida.engine.transports'):
+            runner.loop.run_until_complete(runner.end())
     finally:
         if watcher.done() and watcher.exception():
             LOGGER.warning('the display of the progress broke off', exc_info=watcher.exception())
@@ -110,6 +112,18 @@ def only_reports_of(node: orm.WorkChainNode) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(is_wanted)
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Keep a logger silent."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Line:
