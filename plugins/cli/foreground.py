@@ -52,6 +52,7 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
         if watcher.done() and watcher.exception():
             LOGGER.warning('the display of the progress broke off', exc_info=watcher.exception())
         watcher.cancel()
+        runner.loop.run_until_complete(asyncio.wait([watcher]))
         Line().clear()
         for number in SIGNALS:
             runner.loop.remove_signal_handler(number)
