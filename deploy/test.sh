@@ -11,12 +11,13 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$ROOT/deploy/lib.sh"
 ENVIRONMENT="${PROSPECT_TEST_ENV:-$ROOT/.venv}"
 PYTORCH="$ROOT/.venv-pytorch"
+TESTS=
 
 run_cluster_tests() {
     if [[ ! -f ${PROSPECT_CLUSTER_DIR:-}/settings ]]; then
         PROSPECT_CLUSTER_DIR=${PROSPECT_CLUSTER_DIR:-$(mktemp -d /tmp/prospect-cluster.XXXXXX)}
         export PROSPECT_CLUSTER_DIR
-        trap 'bash "$ROOT/deploy/test-cluster.sh" down; rmdir "$PROSPECT_CLUSTER_DIR" 2>/dev/null || true' EXIT
+        trap end_cluster_tests EXIT
         bash "$ROOT/deploy/test-cluster.sh" up
     fi
     install_ps
@@ -24,7 +25,19 @@ run_cluster_tests() {
     export PATH="$ENVIRONMENT/bin:$PATH"
     cd "$ROOT"
     say 'tests on the cluster'
-    python -m pytest -m cluster tests/cluster "$@"
+    # In the background, so that this script can end it when it is ended itself.
+    python -m pytest -m cluster tests/cluster "$@" &
+    TESTS=$!
+    wait "$TESTS"
+}
+
+end_cluster_tests() {
+    if [[ -n $TESTS ]]; then
+        kill "$TESTS" 2>/dev/null || true
+        wait "$TESTS" || true
+    fi
+    bash "$ROOT/deploy/test-cluster.sh" down
+    rmdir "$PROSPECT_CLUSTER_DIR" 2>/dev/null || true
 }
 
 make_environment "$ENVIRONMENT"

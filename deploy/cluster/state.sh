@@ -8,13 +8,12 @@ N_PORTS=16
 # shellcheck disable=SC2034 # used by the other parts
 MARK=.prospect-test-cluster OWNER=PROSPECT_CLUSTER_OWNER
 
-# One command at a time; the lock goes with this process, and leaves no file.
+# One command at a time on this machine, lest two clusters take the same ports. The lock is on a folder that is there anyway,
+# goes with this process, and leaves no file.
 lock_state() {
-    local parent
-    parent=$(dirname "$STATE")
-    mkdir -p "$parent"
-    exec 9<"$parent"
-    flock --wait 300 9 || die "another command works on clusters in $parent"
+    mkdir -p "$(dirname "$STATE")"
+    exec 9</tmp
+    flock --wait 600 9 || die 'another command works on a test cluster of this machine, for ten minutes now'
 }
 
 install_cluster_packages() {

@@ -90,7 +90,9 @@ def on_cluster(cluster: Path, files: Path, tmp_path_factory: pytest.TempPathFact
     secrets = dict(line.split('=', 1) for line in (cluster / 'secrets.env').read_text().splitlines())
     database = f'test_{uuid4().hex[:12]}'
     # `core.ssh_async` looks for the host and the key in the home folder.
+    # With the mark the end of the cluster is the end of the daemon too, should these tests be killed.
     environment = {
+        'PROSPECT_CLUSTER_OWNER': str(cluster),
         'PROSPECT_POSTGRES_DATABASE': database,
         'PGPASSWORD': secrets['PROSPECT_POSTGRES_PASSWORD'],
         'AIIDA_PATH': str(folder),
