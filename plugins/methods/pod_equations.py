@@ -91,7 +91,8 @@ def _equations_of(box: LammpsBox, frames: Frames, index: int, atoms: NDArray[np.
     table = box.array('descriptors')
     back = oriented.rotations[0].T
     by_force = np.einsum('naf,ab->nbf', table[1:].reshape(n_atoms, 3, -1), back).reshape(3 * n_atoms, -1)
-    known_virial, by_virial = np.full(6, np.nan), np.zeros((6, table.shape[1]))
+    known_virial: FloatArray = np.full(6, np.nan)
+    by_virial: FloatArray = np.zeros((6, table.shape[1]))
     if has_stress:
         sums = []
         for row in range(1, 13):

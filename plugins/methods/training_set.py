@@ -50,7 +50,7 @@ def divide(frames: Frames, parameters: Mapping[str, Any], seed: int) -> tuple[Fr
     :param seed: of the noise; the validation frames have their own, so that the members of an ensemble share them.
     """
     validation = parameters.get('validation')
-    held_back = np.zeros(len(frames), bool)
+    held_back: NDArray[np.bool_] = np.zeros(len(frames), bool)
     if validation:
         held_back = split_by_origin(frames, validation['fraction'], validation['seed'])
     training = frames.select(~held_back)

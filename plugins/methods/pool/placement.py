@@ -36,8 +36,8 @@ def place_atoms(cell: FloatArray, recipe: Recipe, draw: Draw) -> FloatArray:
     reach = float(limits.max())
     shifts = image_shifts(cell, reach)
     nearest_image = shortest_translation(cell, reach)
-    placed = np.empty((0, 3))
-    kinds = np.empty(0, dtype=np.int64)
+    placed: FloatArray = np.empty((0, 3))
+    kinds: IntArray = np.empty(0, dtype=np.int64)
     for kind in placing_order(recipe):
         if nearest_image < limits[kind, kind]:
             raise Refused(f'distance {recipe.pair(kind, kind)}')
