@@ -15,7 +15,8 @@ from aiida_prospect.workflows.losses import EscalatingWorkChain, loss_of
 RelaxCalculation = CalculationFactory('prospect.relax')
 
 INTERRUPTED = tuple(
-    getattr(RelaxCalculation.exit_codes, name).status for name in ('ERROR_NO_RESULT', 'ERROR_UNFINISHED')
+    getattr(RelaxCalculation.exit_codes, name).status
+    for name in ('ERROR_NO_RESULT', 'ERROR_INVALID_RESULT', 'ERROR_UNFINISHED')
 )
 
 
@@ -93,7 +94,7 @@ class RelaxWorkChain(EscalatingWorkChain):
 
     @process_handler(priority=400)
     def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Continue a job that stopped by itself before its time was up, or that was ended without a word."""
+        """Continue a job that stopped before its time was up, was ended without a word, or left a broken file."""
         if node.exit_status not in INTERRUPTED:
             return None
         return self._continue(node, str(node.exit_message))

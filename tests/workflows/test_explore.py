@@ -145,6 +145,12 @@ def test_a_relaxation_that_the_machine_loses_is_repeated_some_times(relaxation, 
     assert options_of(relaxation) == (3600, 1000)
 
 
+def test_a_relaxation_whose_results_are_broken_is_done_again(relaxation, ended, inspect):
+    node = ended(EXIT_CODES.ERROR_INVALID_RESULT, 'prospect.relax')
+    assert inspect(relaxation, node).status == 0
+    assert inspect(relaxation, node).status == RelaxWorkChain.exit_codes.ERROR_NO_PROGRESS.status
+
+
 def test_merging_marks_what_is_missing(silicon_frames):
     pool = silicon_frames(5)
     pool = pool.replace(energy=np.arange(5.0))

@@ -33,7 +33,7 @@ LAMMPS = f'{lammps_calculator.__module__}:{lammps_calculator.__name__}'
 RESULTS = ('evaluated', 'relaxed')
 SILENT = {
     getattr(EvaluateCalculation.exit_codes, name).status: JobLoss.SILENT
-    for name in ('ERROR_NO_RESULT', 'ERROR_INCOMPLETE')
+    for name in ('ERROR_NO_RESULT', 'ERROR_INVALID_RESULT', 'ERROR_INCOMPLETE')
 }
 
 

@@ -21,7 +21,10 @@ from aiida_prospect.common.enums import JobLoss
 from aiida_prospect.workflows.losses import EscalatingWorkChain, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
-SILENT = {TrainCalculation.exit_codes.ERROR_INTERRUPTED.status: JobLoss.SILENT}
+SILENT = {
+    getattr(TrainCalculation.exit_codes, name).status: JobLoss.SILENT
+    for name in ('ERROR_INTERRUPTED', 'ERROR_OUTPUT_UNREADABLE')
+}
 
 
 class TrainBaseWorkChain(EscalatingWorkChain):

@@ -125,3 +125,13 @@ def test_the_next_job_gets_more_of_what_the_last_one_lacked(label_calculator, si
         assert process.ctx.options[key] == value
     process.ctx.jobs.append(ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
     assert not process.should_label()
+
+
+def test_results_that_cannot_be_read_are_computed_again_some_times(label_calculator, silicon_frames, ended):
+    process = instantiate_process(get_manager().get_runner(), label_calculator(silicon_frames(1)))
+    process.screen_candidates()
+    asked = []
+    for _ in range(4):
+        process.ctx.jobs.append(ended(EXIT_CODES.ERROR_INVALID_RESULT, 'prospect.evaluate'))
+        asked.append(process.should_label())
+    assert asked == [True, True, True, False]

@@ -33,6 +33,7 @@ def process(builder, set_up):
         ('ERROR_SCHEDULER_OUT_OF_WALLTIME', 2),
         ('ERROR_SCHEDULER_NODE_FAILURE', 1),
         ('ERROR_INTERRUPTED', 1),
+        ('ERROR_OUTPUT_UNREADABLE', 1),
     ],
 )
 def test_an_interrupted_training_is_continued(process, ended, name, factor, inspect):
