@@ -1,0 +1,113 @@
+"""Write what happened to the searches that were disturbed as docs/faults.md."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+TARGET = Path(__file__).resolve().parents[2] / 'docs' / 'faults.md'
+INTRODUCTION = """\
+# Broken on purpose
+
+What became of searches that were disturbed while they ran. Written by `python tests/faults/run.py table` from the
+results in `tests/faults/results`, one file per fault; change the generator, not this page.
+
+```bash
+bash deploy/test-cluster.sh up
+python tests/faults/run.py --faults {total} --seed {seed}     # goes on where it was interrupted
+python tests/faults/run.py table
+bash deploy/test-cluster.sh down
+```
+
+Each search is one for Si4 over SSH and SLURM, with PostgreSQL, RabbitMQ and two workers of the daemon: a pool of 12,
+two cycles with 6 and 3 labels, and a final relaxation of the lowest structures. The reference method is a potential
+that takes five seconds longer than it needs. `aiida-prospect watch PK --interval 10` runs beside it. Computers are
+tried again after 2 s instead of 20 s (`transport.task_retry_initial_interval`), so that AiiDA's patience ends within an
+outage of a minute and jobs are paused. Faults come at a random, seeded moment, up to six in one search, each in a
+stage of its own; a law that is broken counts against all faults of that search.
+
+The laws, checked by `tests/faults/checks.py`: the search ends with a result; its lowest minimum is that of the same
+search undisturbed, to 1 meV/atom; every candidate has a label with a status; nothing is computed twice without a loss
+that is reported, and SLURM's accounting has each job once; no process and no job is left; every job that failed and
+every label without numbers is reported.
+
+"""
+REMEDIES = """
+## What is lost, and what to do
+
+- A label that is not a number or does not converge is lost: its row stays, with status and reason, and the search goes
+  on.
+- A job whose result file is missing or broken is computed again, up to `escalation.max_losses` times (a relaxation:
+  until two in a row brought nothing); that is the only work that is done twice.
+- A scratch disk that stays full for longer than these tries ends the stage, and with it the search, with an exit code
+  that says so. Make room; `aiida-prospect restart PK` goes on from the last complete cycle.
+- A computer that stays away for longer than AiiDA's five tries pauses its jobs; `aiida-prospect watch` lets them go on,
+  without it they stay paused until `verdi process play --all`.
+"""
+
+
+def write_table(results: Path) -> None:
+    """Write the page."""
+    told = [json.loads(path.read_text()) for path in sorted(results.glob('[0-9]*.json'))]
+    undisturbed = json.loads((results / 'undisturbed.json').read_text())
+    TARGET.write_text(page(told, undisturbed))
+
+
+def page(told: list[dict[str, Any]], undisturbed: dict[str, Any]) -> str:
+    """Return the page."""
+    from faults import FAULTS
+
+    survived = Counter(result['kind'] for result in told if result['survived'])
+    ran = Counter(result['kind'] for result in told)
+    searches = {tuple(sorted([result['number'], *result['with']])) for result in told}
+    lines = [
+        f'{len(told)} faults in {len(searches)} searches; {sum(survived.values())} were survived with all laws kept.',
+        f'The undisturbed search took {undisturbed["seconds"]} s and ended with {undisturbed["exit_status"]};',
+        f'its lowest minimum has {undisturbed["minima"][0]:.4f} eV/atom.',
+        '',
+        '| fault | ran | survived |',
+        '|---|---|---|',
+        *(f'| {name} | {ran[name]} | {survived[name]} |' for name in FAULTS),
+    ]
+    missing = [name for name in FAULTS if not ran[name]]
+    if missing:
+        lines += ['', f'Not run yet: {", ".join(missing)}.']
+    lines += [
+        '',
+        '## One by one',
+        '',
+        'Δ is the difference of the lowest minimum in meV/atom; jobs is how many the search had, undisturbed '
+        f'{sum(undisturbed["jobs"].values())}.',
+        '',
+        '| no. | fault | stage | what was done | search | Δ | jobs | s | laws broken | told |',
+        '|---|---|---|---|---|---|---|---|---|---|',
+        *(row(result, undisturbed) for result in told),
+        '',
+    ]
+    seed = told[0]['seed'] if told else 1
+    return INTRODUCTION.format(total=max(30, len(told)), seed=seed) + '\n'.join(lines) + REMEDIES
+
+
+def row(result: dict[str, Any], undisturbed: dict[str, Any]) -> str:
+    """Return the line of one fault."""
+    search = result['search']
+    broken = '; '.join(f'{law}: {what}' for law, what in result['laws'].items() if what)
+    minima = search['minima']
+    difference = f'{1000 * (minima[0] - undisturbed["minima"][0]):+.2f}' if minima else 'none'
+    words = [*result['losses'], *(['`watch` played jobs again'] if result['watch'] else [])]
+    words += [f'labels: {result["labels"]}'] if result['labels'] else []
+    cells = (
+        result['number'],
+        result['kind'],
+        result['hit'],
+        result['what'],
+        search['exit_status'],
+        difference,
+        sum(search['jobs'].values()),
+        search['seconds'],
+        broken or 'none',
+        '; '.join(words),
+    )
+    return '| ' + ' | '.join(str(cell).replace('|', '\\|').replace('\n', ' ') for cell in cells) + ' |'
