@@ -80,6 +80,7 @@ class Watcher:
     def look(self) -> Round:
         """Play what can be played."""
         result = Round()
+        self.end_orphans()
         if not self.check_daemon():
             return result
         by_computer: dict[int, list[orm.CalcJobNode]] = defaultdict(list)
@@ -126,9 +127,26 @@ class Watcher:
             'attributes.process_status': {'like': f'{PAUSED_BY_AIIDA}%'},
         }
         for job in orm.QueryBuilder().append(orm.CalcJobNode, filters=filters).all(flat=True):
-            root = root_of(job)
-            if root.pk in self.pks if self.pks else str(root.process_type).startswith(OURS):
+            if self.is_watched(job):
                 yield job
+
+    def is_watched(self, node: orm.ProcessNode) -> bool:
+        """Tell whether a process is below the searches, or below any process of this package."""
+        root = root_of(node)
+        return root.pk in self.pks if self.pks else str(root.process_type).startswith(OURS)
+
+    def end_orphans(self) -> None:
+        """Mark calculation functions as killed that died with their worker.
+
+        The work chain that called them has run them again and has ended; AiiDA would call them running for ever.
+        """
+        filters = {'attributes.process_state': {'in': UNFINISHED}}
+        for function in orm.QueryBuilder().append(orm.CalcFunctionNode, filters=filters).all(flat=True):
+            if function.caller is not None and function.caller.is_terminated and self.is_watched(function):
+                function.set_process_state(ProcessState.KILLED)
+                function.set_process_status('died with its worker')
+                function.seal()
+                self.note(function, logging.INFO, 'died with its worker, its caller has run it again')
 
     def answers(self, computer: orm.Computer) -> bool:
         """Tell whether a computer can be used again."""
@@ -178,9 +196,10 @@ class Watcher:
         self.note(job, logging.INFO, f'played again (attempt {attempts}) after: {reason}')
         return True
 
-    def note(self, job: orm.CalcJobNode, level: int, message: str) -> None:
-        """Write to the log, and to the node of a job, where `verdi process report` shows it."""
-        self.logger.log(level, '%s<%s> on %s: %s', job.process_label, job.pk, job.computer.label, message)
+    def note(self, job: orm.ProcessNode, level: int, message: str) -> None:
+        """Write to the log, and to the node of a process, where `verdi process report` shows it."""
+        where = f' on {job.computer.label}' if job.computer else ''
+        self.logger.log(level, '%s<%s>%s: %s', job.process_label, job.pk, where, message)
         orm.Log(
             time=timezone.now(),
             loggername=self.logger.name,

@@ -58,7 +58,8 @@ def _look(watcher: Any, logger: logging.Logger) -> bool:
     from aiida_prospect.campaign.watch import OUTAGES
 
     try:
-        result, ended = watcher.look(), watcher.all_ended()
+        # In this order there is a last look after the end.
+        ended, result = watcher.all_ended(), watcher.look()
     except (DBAPIError, *OUTAGES) as exception:
         # The database or the broker is down: a new connection is made for the next look.
         logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])

@@ -16,7 +16,7 @@ import click
 import pytest
 from aiida.common import timezone
 from aiida.common.links import LinkType
-from aiida.orm import CalcJobNode, WorkChainNode
+from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
 from aiida.schedulers.datastructures import JobInfo
 
 from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at, root_of
@@ -104,6 +104,21 @@ def test_the_waits_between_attempts_grow_and_an_old_outage_is_forgotten(make_job
     job.base.extras.set(EXTRA, {'attempts': 40, 'last': (now - timedelta(days=2)).isoformat()})
     assert attempts_of(job) == 0
     assert due_at(job, MINUTE) <= timezone.now()
+
+
+def test_functions_that_died_with_their_worker_are_marked_when_their_caller_has_ended(make_job, make_watcher):
+    parent = root_of(make_job(BY_USER))
+    function = CalcFunctionNode()
+    function.base.links.add_incoming(parent, LinkType.CALL_CALC, 'function')
+    function.set_process_state('running')
+    function.store()
+    watcher = make_watcher(parent)
+    watcher.end_orphans()
+    assert not function.is_terminated
+    parent.set_process_state('finished')
+    watcher.end_orphans()
+    assert function.is_killed
+    assert function.is_sealed
 
 
 def test_a_profile_without_broker_is_refused(aiida_profile, tmp_path):
