@@ -72,13 +72,15 @@ def scratch() -> Path:
 
 
 def set_up() -> None:
-    """Make the installation, if it is not there, and start its daemon."""
+    """Make the installation, if it is not there, and start its daemon anew."""
     scratch().mkdir(exist_ok=True)
     if not scratch().is_mount():
         command('mount', '-t', 'tmpfs', '-o', f'size={SCRATCH_SIZE}', 'none', scratch())
     if not (cluster() / 'faults').is_dir():
         _make_profile()
-    command('verdi', 'daemon', 'start', WORKERS, check=False)
+    # Nothing has happened yet to the workers with which a search begins.
+    command('verdi', 'daemon', 'stop', check=False)
+    command('verdi', 'daemon', 'start', WORKERS)
 
 
 def _make_profile() -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,13 @@ def disturb(group: list[tuple[str, dict[str, Any]]], patience: float) -> None:
     while not ask(lambda: orm.load_node(search).is_terminated) and time.monotonic() < deadline:
         time.sleep(1)
     told = describe(node := ask(lambda: orm.load_node(search)), time.monotonic() - start)
-    laws = check(node, told, json.loads(UNDISTURBED.read_text()), log) if group else {}
-    watch.send_signal(signal.SIGTERM)
+    # It has a last look after the end of the search.
+    with suppress(subprocess.TimeoutExpired):
+        watch.wait(60)
+    watch.terminate()
     watch.wait()
+    spoiled = sum(FAULTS[hit['kind']].spoils_labels for hit in hits)
+    laws = check(node, told, json.loads(UNDISTURBED.read_text()), log, spoiled) if group else {}
     watched = [line for line in log.read_text().splitlines() if 'played' in line or 'submitted after all' in line]
     if not group:
         write(UNDISTURBED, told)
