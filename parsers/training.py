@@ -46,8 +46,10 @@ class TrainParser(RunnerParser):
         """Make the node.
 
         :raises OSError: if there is no file.
-        :raises ValueError: if an error is not a finite number.
+        :raises ValueError: if an error is not a finite number, or the file is not what the training wrote.
         """
+        if stages.digest_of(model) != outcome['digest']:
+            raise ValueError('it is not the file that the training wrote; was it cut short?')
         tested_on = next(name for name in TESTED_ON if name in outcome['errors'])
         return PotentialData.from_files(
             model,

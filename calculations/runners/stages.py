@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import traceback
@@ -42,6 +43,7 @@ def run(work: Callable[[dict[str, Any]], None]) -> None:
     outcome: dict[str, Any] = {'failure': None}
     try:
         work(outcome)
+        outcome['digest'] = digest_of(Path(MODEL_FILE))
     except StageError as error:
         outcome['failure'] = {'stage': error.stage, 'reason': error.reason, 'message': str(error)}
     except Exception as error:
@@ -52,6 +54,11 @@ def run(work: Callable[[dict[str, Any]], None]) -> None:
     temporary = Path(f'{RESULTS_FILE}.part')
     temporary.write_text(json.dumps(outcome, indent=2))
     temporary.replace(RESULTS_FILE)
+
+
+def digest_of(model: Path) -> str:
+    """Return what tells whether a model has come back as it was written."""
+    return hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def sample_of(training: Frames) -> Frames:
