@@ -107,7 +107,9 @@ def disturb(group: list[tuple[str, dict[str, Any]]], patience: float) -> None:
     undisturbed = json.loads(UNDISTURBED.read_text())
     for hit in hits:
         others = [other['number'] for other in hits if other is not hit]
-        result = {**hit, 'with': others, 'survived': not any(laws.values()), 'laws': laws, 'search': told}
+        # Of a search that one fault has ended nothing is known about the faults before it.
+        survived = None if laws['the search ended'] and hit is not hits[-1] else not any(laws.values())
+        result = {**hit, 'with': others, 'survived': survived, 'laws': laws, 'search': told}
         result.update(losses=losses(node, hit['hit']), watch=watched, labels=differing_labels(told, undisturbed))
         write(RESULTS / f'{hit["number"]:03d}.json', result)
     say(f'search {search} ended after {told["seconds"]} s with {told["exit_status"]}, {laws}')
@@ -125,6 +127,12 @@ def losses(search: Any, stage: str) -> list[str]:
     return [line for job in lost for line in lines if f'<{job.pk}>' in line]
 
 
+def is_done(fault: dict[str, Any]) -> bool:
+    """Tell whether it is known what becomes of a search with this fault."""
+    path = RESULTS / f'{fault["number"]:03d}.json'
+    return path.is_file() and json.loads(path.read_text())['survived'] is not None
+
+
 def say(words: str) -> None:
     print(f'{time.strftime("%H:%M:%S")} {words}', flush=True)
 
@@ -140,14 +148,14 @@ def campaign(n_faults: int, seed: int, each: int) -> None:
             subprocess.run([sys.executable, __file__, '--group', '[]'], check=True)
         missed = 0
         while missed < 3:
-            pending = [fault for fault in wanted if not (RESULTS / f'{fault["number"]:03d}.json').is_file()]
+            pending = [fault for fault in wanted if not is_done(fault)]
             if not pending:
                 break
             installation.set_up()
             # A process of its own, because what a broken connection leaves behind in one is not to be carried on.
             group = json.dumps(next_group(pending, each))
             failed = subprocess.run([sys.executable, __file__, '--group', group], check=False).returncode
-            left = sum(not (RESULTS / f'{fault["number"]:03d}.json').is_file() for fault in pending)
+            left = sum(not is_done(fault) for fault in pending)
             missed = missed + 1 if failed or left == len(pending) else 0
     finally:
         installation.clean_up()

@@ -62,8 +62,9 @@ The first two searches showed bugs; their faults were repeated after most of the
   it ended the search. The runner writes down a digest now, and the parser compares.
 - A calculation function that was running in the worker that was killed was run again by its work chain, but the first
   node stayed `running` for ever. `aiida-prospect watch` marks it as killed now.
-- Not mended: a work chain that hands a job to RabbitMQ just when RabbitMQ goes away excepts in AiiDA (`submit`),
-  and the job stays `created`. One slice of a relaxation was lost in this way.
+- Not mended: a work chain that hands a process to RabbitMQ just when RabbitMQ is away excepts in AiiDA (`submit`),
+  and the process stays `created`. It ended both searches in which RabbitMQ was stopped while the relaxation was being
+  submitted.
 """
 # Letters shown of what was told.
 LONGEST = 160
@@ -87,17 +88,21 @@ def page(told: list[dict[str, Any]], before: list[dict[str, Any]], undisturbed: 
     """Return the page."""
     from faults import FAULTS
 
-    survived = Counter(result['kind'] for result in told if result['survived'])
+    kept = Counter((result['kind'], result['survived']) for result in told)
     ran = Counter(result['kind'] for result in told)
     searches = {tuple(sorted([result['number'], *result['with']])) for result in told}
     lines = [
-        f'{len(told)} faults in {len(searches)} searches; {sum(survived.values())} were survived with all laws kept.',
+        f'{len(told)} faults in {len(searches)} searches;',
+        f'{sum(bool(result["survived"]) for result in told)} survived, all laws kept.',
         f'The undisturbed search took {undisturbed["seconds"]} s and ended with {undisturbed["exit_status"]};',
         f'its lowest minimum has {undisturbed["minima"][0]:.4f} eV/atom.',
         '',
-        '| fault | ran | survived |',
-        '|---|---|---|',
-        *(f'| {name} | {ran[name]} | {survived[name]} |' for name in FAULTS),
+        '| fault | ran | survived | not survived | not known, because another fault ended the search |',
+        '|---|---|---|---|---|',
+        *(
+            f'| {name} | {ran[name]} | {kept[name, True]} | {kept[name, False]} | {kept[name, None]} |'
+            for name in FAULTS
+        ),
     ]
     missing = [name for name in FAULTS if not ran[name]]
     if missing:
