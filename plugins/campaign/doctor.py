@@ -42,7 +42,8 @@ def examine(search_pk: int | None = None) -> Iterator[Finding]:
 
 def all_codes() -> dict[orm.AbstractCode, bool]:
     """Return all codes that are not hidden, and whether they are Python interpreters."""
-    query = orm.QueryBuilder().append(orm.AbstractCode)
+    # The abstract class alone stands for all data.
+    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'node_type': {'like': 'data.core.code.%'}})
     return {code: is_python(code) for code in query.all(flat=True) if not code.is_hidden}
 
 

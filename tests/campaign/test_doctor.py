@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from aiida.orm import Computer, InstalledCode, User
+from aiida.orm import Computer, InstalledCode, Int, User
 from aiida.transports.plugins.local import LocalTransport
 
 from aiida_prospect.calculations.runners.versions import MODULES
@@ -140,6 +140,7 @@ def test_codes_on_a_computer_that_does_not_work_are_not_looked_at(make_computer,
     code = InstalledCode(
         label='python', computer=make_computer('broken'), filepath_executable='/usr/bin/python3'
     ).store()
+    Int(1).store()
     finding = worst(check_machines({code: True}, needs_deepmd=False))
     assert (finding.level, finding.message) == (Level.WARNING, 'not looked at: python@broken')
     assert all_codes()[code]
