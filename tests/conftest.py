@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partialmethod
 from pathlib import Path
 
@@ -32,6 +34,15 @@ POLL_INTERVAL = 0.2
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
 
 os.environ.update(THREADS)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def absl_leaves_streams_open():
+    """Keep absl, which TensorFlow brings, from closing pytest's file when AiiDA configures its logging."""
+    with suppress(ImportError):
+        from absl.logging import PythonHandler
+
+        PythonHandler.close = logging.Handler.close
 
 
 @pytest.fixture(autouse=True, scope='session')
