@@ -47,6 +47,8 @@ REMEDIES = """
 - A work chain that submits at the very moment at which RabbitMQ goes away excepts, which AiiDA does not let it catch:
   stop RabbitMQ only after `verdi daemon stop`. If the search has ended with an error, `aiida-prospect restart PK` goes
   on from the last complete cycle; a job that stays `created` is ended by `verdi process kill`.
+- After an outage of PostgreSQL: `verdi daemon stop; verdi process repair; verdi daemon start`, tried on no. 10, where a
+  restart of the daemon alone was not enough. `aiida-prospect watch` does not do it.
 - A computer that stays away for longer than AiiDA's five tries pauses its jobs; `aiida-prospect watch` lets them go on,
   without it they stay paused until `verdi process play --all`.
 """
@@ -65,6 +67,8 @@ The first two searches showed bugs; their faults were repeated after most of the
 - Not mended: a work chain that hands a process to RabbitMQ just when RabbitMQ is away excepts in AiiDA (`submit`),
   and the process stays `created`. It ended both searches in which RabbitMQ was stopped while the relaxation was being
   submitted.
+- Not mended: after a restart of PostgreSQL a worker of the daemon that was writing keeps a broken session (SQLAlchemy's
+  `PendingRollbackError` in the daemon's log), its jobs wait for ever and their tasks are lost from the queue.
 """
 # Letters shown of what was told.
 LONGEST = 160
