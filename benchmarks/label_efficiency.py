@@ -176,7 +176,7 @@ def page() -> Iterator[str]:
     yield '## Labels until the ground state is found: Si8 on the SNAP of Zuo et al. (2020)'
     yield ''
     yield 'A hit: less than 5 meV/atom above cubic diamond. The pool mixes symmetric, plain and AIRSS-like crystals.'
-    yield 'The searches of seeds 1 to 10 and those with `laqa` ran before `push_apart` became faster, which gives other crystals.'
+    yield 'The searches, also with `laqa`, ran before `push_apart` became faster, which gives other crystals.'
     yield 'Where the hit comes only with the final relaxations, all of their evaluations are counted before it.'
     yield ''
     yield from rows()
