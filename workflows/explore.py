@@ -13,6 +13,7 @@ from aiida_prospect.calculations.relax import check_elements, validate_parameter
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.slices import count_slices
+from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.losses import define_escalation
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
@@ -32,7 +33,7 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     return check_elements(inputs['pool'], inputs['potentials']) if len(inputs['pool']) else 'the pool is empty'
 
 
-class ExploreWorkChain(WorkChain):
+class ExploreWorkChain(PatientProcess, WorkChain):
     """Relax all structures of a pool on the mean of an ensemble of potentials.
 
     The pool is divided into slices; each is one job, continued from its checkpoint when the wall time is over. Every

@@ -10,6 +10,7 @@ from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessSpec
 
 from aiida_prospect.common.enums import JobLoss
 from aiida_prospect.methods.escalation import Demand, Escalation, next_demand
+from aiida_prospect.workflows.delivery import PatientProcess
 
 CODES = CalcJob.exit_codes
 LOSSES = {
@@ -62,7 +63,7 @@ def define_escalation(spec: ProcessSpec) -> None:
     )
 
 
-class EscalatingWorkChain(BaseRestartWorkChain):
+class EscalatingWorkChain(PatientProcess, BaseRestartWorkChain):
     """Gives a job that was lost more of what it lacked; a subclass has the handlers, which know how to go on."""
 
     @classmethod

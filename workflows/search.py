@@ -11,6 +11,7 @@ from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
 
 from aiida_prospect.common.enums import ScratchPolicy
 from aiida_prospect.workflows import search_inputs
+from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.explore import ExploreWorkChain
 from aiida_prospect.workflows.scratch import clean_scratch, define_policy
 from aiida_prospect.workflows.train.ensemble import TrainEnsembleWorkChain
@@ -29,7 +30,7 @@ rank_minima = CalculationFactory('prospect.rank_minima')
 extract_structure = CalculationFactory('prospect.extract_structure')
 
 
-class SearchWorkChain(WorkChain):
+class SearchWorkChain(PatientProcess, WorkChain):
     """Find the stable and low-lying metastable crystal structures of a composition.
 
     Each cycle chooses candidates from the pool, has them labelled, trains an ensemble of force fields on all labels and

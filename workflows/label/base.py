@@ -14,6 +14,7 @@ from aiida_prospect.common.enums import LabelStatus, LabelTask, ScratchPolicy
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.labels import count_by_status
 from aiida_prospect.methods.prechecks import Prechecks
+from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.losses import define_escalation
 from aiida_prospect.workflows.scratch import clean_scratch, define_policy
 
@@ -50,7 +51,7 @@ def validate_fraction(fraction: orm.Float, _: Any) -> str | None:
     return f'`max_failed_fraction` is {fraction.value}, it must lie between 0 and 1'
 
 
-class LabelWorkChain(WorkChain):
+class LabelWorkChain(PatientProcess, WorkChain):
     """Label frames with a reference method.
 
     The labels are the same frames in the same order. Each has a status: ``ok``; ``unconverged``, if the method did not

@@ -16,6 +16,7 @@ from aiida_prospect.calculations.functions.judge_members import judge_members
 from aiida_prospect.calculations.training import validate_training
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.protocols import load_protocol
 
 MEMBER_WORKFLOWS = 'prospect.train.{}'
@@ -38,7 +39,7 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     return None
 
 
-class TrainEnsembleWorkChain(WorkChain):
+class TrainEnsembleWorkChain(PatientProcess, WorkChain):
     """Clean the labels, train force fields that differ by their seeds, and refuse those worse than the others.
 
     The work chain that trains a member takes ``training``, ``acceptance``, ``seed``, perhaps ``initial``, and whatever

@@ -1,0 +1,84 @@
+"""Tests that a work chain waits for the message broker."""
+
+from __future__ import annotations
+
+import pytest
+from aiida.engine import Process, ToContext, WorkChain, run_get_node
+from aiormq.exceptions import ChannelInvalidStateError
+
+from aiida_prospect.workflows import delivery
+from aiida_prospect.workflows.delivery import PatientProcess, broker_answers
+
+
+class Child(WorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.outline(cls.begin)
+
+    def begin(self):
+        return None
+
+
+class Parent(PatientProcess, WorkChain):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.outline(cls.begin)
+
+    def begin(self):
+        return ToContext(child=self.submit(Child))
+
+
+@pytest.fixture
+def reports(monkeypatch):
+    said = []
+    monkeypatch.setattr(Parent, 'report', lambda self, message: said.append(message))
+    return said
+
+
+def test_a_child_is_submitted_when_the_broker_is_back(aiida_profile, monkeypatch, reports):
+    answers = [False, False, True]
+    monkeypatch.setattr(delivery, 'broker_answers', lambda: answers.pop(0))
+    monkeypatch.setattr(delivery, 'FIRST_WAIT', 0.01)
+    node = run_get_node(Parent)[1]
+    assert node.is_finished_ok
+    assert [child.process_label for child in node.called] == ['Child']
+    assert answers == []
+    assert sum('does not answer' in line for line in reports) == 1
+
+
+def test_a_child_that_was_not_stored_is_an_error(aiida_profile, monkeypatch):
+    def refuse(*_, **__):
+        raise ChannelInvalidStateError('closed')
+
+    monkeypatch.setattr(Process, 'submit', refuse)
+    with pytest.raises(ChannelInvalidStateError):
+        run_get_node(Parent)
+
+
+def test_a_child_that_was_stored_but_not_announced_is_kept(aiida_profile, monkeypatch, reports):
+    whole = Process.submit
+
+    def submit(self, *arguments, **inputs):
+        child = whole(self, *arguments, **inputs)
+        child.set_checkpoint('stands for the one that the daemon would have')
+        raise ChannelInvalidStateError('closed')
+
+    monkeypatch.setattr(Process, 'submit', submit)
+    node = run_get_node(Parent)[1]
+    assert node.is_finished_ok
+    assert any('could not be announced' in line for line in reports)
+
+
+def test_a_profile_without_broker_has_nothing_to_wait_for(aiida_profile):
+    assert broker_answers()
+
+
+def test_a_broker_that_cannot_be_reached_does_not_answer(monkeypatch):
+    class Broker:
+        def get_communicator(self):
+            raise ConnectionError('refused')
+
+    monkeypatch.setattr('aiida.manage.manager.Manager.get_broker', lambda self: Broker())
+    assert not broker_answers()
