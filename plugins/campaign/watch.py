@@ -1,4 +1,4 @@
-"""Processes that AiiDA paused after an outage are played again when the computer answers."""
+"""Searches go on after outages: of computers, of the database, of the message broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.common import exceptions, timezone
-from aiida.engine.daemon.client import DaemonException
+from aiida.engine.daemon.client import DaemonClient, DaemonException
 from aiida.manage import get_config_option, get_manager
 from kiwipy import CommunicatorClosed, DeliveryFailed, RemoteException
 from plumpy.futures import unwrap_kiwi_future
@@ -20,6 +20,8 @@ from plumpy.process_states import ProcessState
 
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_queue
+from aiida_prospect.campaign.stranded import FOREGROUND, announce, find_stranded
+from aiida_prospect.workflows.delivery import broker_answers
 
 # AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
 PAUSED_BY_AIIDA = 'Pausing after failed transport task'
@@ -49,6 +51,7 @@ class Round:
     played: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    revived: list[int] = field(default_factory=list)
 
 
 class Watcher:
@@ -76,13 +79,21 @@ class Watcher:
         self.wait = wait
         self.start_daemon = start_daemon
         self.logger = logger
+        # Whether database or broker were away since the daemon was started.
+        self.saw_outage = False
 
     def look(self) -> Round:
-        """Play what can be played."""
+        """Play what can be played.
+
+        :raises ConnectionError: if the broker does not answer.
+        """
         result = Round()
+        if not broker_answers():
+            raise ConnectionError('the message broker does not answer')
         self.end_orphans()
         if not self.check_daemon():
             return result
+        result.revived = self.revive()
         by_computer: dict[int, list[orm.CalcJobNode]] = defaultdict(list)
         for job in self.paused_jobs():
             by_computer[job.computer.pk].append(job)
@@ -107,6 +118,7 @@ class Watcher:
         """Tell whether the daemon runs; start it if asked to."""
         client = get_manager().get_daemon_client()
         if client.is_daemon_running:
+            self._renew_workers(client)
             return True
         if not self.start_daemon:
             self.logger.warning('the daemon does not run: `verdi daemon start`, or `aiida-prospect watch --daemon`')
@@ -118,6 +130,32 @@ class Watcher:
             return False
         self.logger.warning('the daemon did not run and was started')
         return True
+
+    def _renew_workers(self, client: DaemonClient) -> None:
+        """Restart the workers after an outage: they may keep broken connections, with which all that they do fails."""
+        if not self.saw_outage:
+            return
+        try:
+            client.restart_daemon()
+        except DaemonException as exception:
+            self.logger.error('the workers of the daemon could not be restarted: %s', exception)
+            return
+        self.saw_outage = False
+        self.logger.warning('after an outage the workers of the daemon were restarted')
+
+    def revive(self) -> list[int]:
+        """Announce again what no worker has and none will be given."""
+        filters = {'attributes.process_state': {'in': UNFINISHED}}
+        query = orm.QueryBuilder().append((orm.WorkChainNode, orm.CalcJobNode), filters=filters)
+        processes = {node.pk: node for node in query.all(flat=True) if self.is_watched(node)}
+        stranded = find_stranded(processes)
+        orphans = {pk for pk in stranded if (caller := processes[pk].caller) is not None and caller.is_terminated}
+        for pk in sorted(orphans):
+            self._end(processes[pk], 'no worker knew of it, and nobody waits for it any more')
+        for pk in sorted(stranded - orphans):
+            announce(pk)
+            self.note(processes[pk], logging.WARNING, 'no worker knew of it; it was handed to the daemon again')
+        return sorted(stranded - orphans)
 
     def paused_jobs(self) -> Iterator[orm.CalcJobNode]:
         """Yield the jobs that AiiDA paused, below the searches or below any process of this package."""
@@ -133,6 +171,8 @@ class Watcher:
     def is_watched(self, node: orm.ProcessNode) -> bool:
         """Tell whether a process is below the searches, or below any process of this package."""
         root = root_of(node)
+        if root.base.extras.get(FOREGROUND, False):
+            return False
         return root.pk in self.pks if self.pks else str(root.process_type).startswith(OURS)
 
     def end_orphans(self) -> None:
@@ -143,10 +183,13 @@ class Watcher:
         filters = {'attributes.process_state': {'in': UNFINISHED}}
         for function in orm.QueryBuilder().append(orm.CalcFunctionNode, filters=filters).all(flat=True):
             if function.caller is not None and function.caller.is_terminated and self.is_watched(function):
-                function.set_process_state(ProcessState.KILLED)
-                function.set_process_status('died with its worker')
-                function.seal()
-                self.note(function, logging.INFO, 'died with its worker, its caller has run it again')
+                self._end(function, 'died with its worker, its caller has run it again')
+
+    def _end(self, process: orm.ProcessNode, reason: str) -> None:
+        process.set_process_state(ProcessState.KILLED)
+        process.set_process_status(reason)
+        process.seal()
+        self.note(process, logging.INFO, reason)
 
     def answers(self, computer: orm.Computer) -> bool:
         """Tell whether a computer can be used again."""

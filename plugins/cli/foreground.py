@@ -19,6 +19,7 @@ from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
 from plumpy import KilledError, run_with_portal
 
+from aiida_prospect.campaign.stranded import FOREGROUND
 from aiida_prospect.cli.progress import describe
 
 LOGGER = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
     runner = ForegroundRunner()
     get_manager().set_runner(runner)
     process = runner.instantiate_process(builder)
+    process.node.base.extras.set(FOREGROUND, True)
     # By way of the event loop, because a plain handler may run in the middle of a transaction of the database.
     for number in SIGNALS:
         runner.loop.add_signal_handler(number, _kill, [process])

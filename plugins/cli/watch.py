@@ -27,9 +27,11 @@ from aiida_prospect.cli.root import cmd_root
 )
 @decorators.with_dbenv()
 def cmd_watch(processes: Any, interval: float, once: bool, start_daemon: bool, log: Path | None) -> None:
-    """Keep the searches PROCESSES, or all, going: what an outage of a computer has paused is played when it answers.
+    """Keep the searches PROCESSES, or all, going after outages.
 
-    AiiDA pauses a job after five failed attempts to reach its computer. Nothing that you paused yourself is touched.
+    AiiDA pauses a job after five failed attempts to reach its computer: it is played when the computer answers. Workers
+    of the daemon are restarted after an outage of database or broker, and what they have lost is handed to them again.
+    Nothing that you paused yourself is touched.
     """
     from aiida_prospect.campaign.runner import use_runner_without_broker
     from aiida_prospect.campaign.watch import Watcher
@@ -62,6 +64,7 @@ def _look(watcher: Any, logger: logging.Logger) -> bool:
         ended, result = watcher.all_ended(), watcher.look()
     except (DBAPIError, *OUTAGES) as exception:
         # The database or the broker is down: a new connection is made for the next look.
+        watcher.saw_outage = True
         logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])
         get_manager().reset_profile_storage()
         return False

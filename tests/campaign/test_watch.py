@@ -19,6 +19,7 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
 from aiida.schedulers.datastructures import JobInfo
 
+from aiida_prospect.campaign.stranded import FOREGROUND
 from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at, root_of
 from aiida_prospect.cli.root import cmd_root
 
@@ -39,6 +40,17 @@ builder = WorkflowFactory('prospect.label.calculator').get_builder_from_protocol
     calculator='ase.calculators.emt:EMT',
 )
 print('submitted', submit(builder).pk)
+"""
+LOSE_TASKS = """
+from aiida import load_profile
+from aiida.engine.processes.control import iterate_process_tasks
+from aiida.manage import get_manager
+
+load_profile()
+for task in iterate_process_tasks(get_manager().get_broker()):
+    with task.processing() as outcome:
+        outcome.set_result(False)
+    print('lost', task.body['args']['pid'])
 """
 TIMEOUT = 400
 
@@ -65,8 +77,9 @@ def make_job(aiida_localhost):
 @pytest.fixture
 def make_watcher(monkeypatch):
     def make(*searches):
-        monkeypatch.setattr('aiida.manage.manager.Manager.get_broker', lambda self: object())
-        return Watcher(searches, wait=MINUTE, start_daemon=False, logger=logging.getLogger('test'))
+        with monkeypatch.context() as patch:
+            patch.setattr('aiida.manage.manager.Manager.get_broker', lambda self: object())
+            return Watcher(searches, wait=MINUTE, start_daemon=False, logger=logging.getLogger('test'))
 
     return make
 
@@ -119,6 +132,36 @@ def test_functions_that_died_with_their_worker_are_marked_when_their_caller_has_
     watcher.end_orphans()
     assert function.is_killed
     assert function.is_sealed
+
+
+def test_what_is_lost_is_handed_over_again_unless_nobody_waits_for_it(make_job, make_watcher, monkeypatch):
+    job, orphan, foreground = (make_job(None, paused=False) for _ in range(3))
+    root_of(orphan).set_process_state('excepted')
+    root_of(foreground).base.extras.set(FOREGROUND, True)
+    announced = []
+    monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', set)
+    monkeypatch.setattr('aiida_prospect.campaign.watch.announce', announced.append)
+    roots = [root_of(each) for each in (job, orphan, foreground)]
+    assert make_watcher(*roots).revive() == sorted([job.pk, root_of(job).pk]) == announced
+    assert (orphan.is_killed, orphan.is_sealed) == (True, True)
+
+
+def test_workers_are_renewed_once_after_an_outage(make_watcher, monkeypatch):
+    class Client:
+        is_daemon_running = True
+        restarts = 0
+
+        def restart_daemon(self):
+            self.restarts += 1
+
+    client, watcher = Client(), make_watcher()
+    monkeypatch.setattr('aiida.manage.manager.Manager.get_daemon_client', lambda self: client)
+    assert watcher.check_daemon()
+    assert client.restarts == 0
+    watcher.saw_outage = True
+    assert watcher.check_daemon()
+    assert watcher.check_daemon()
+    assert client.restarts == 1
 
 
 def test_a_profile_without_broker_is_refused(aiida_profile, tmp_path):
@@ -196,3 +239,19 @@ def test_what_an_outage_paused_goes_on_when_the_computer_answers_again(installat
     assert any(message.startswith('aiida-prospect watch: played again') for message in messages)
     installation.run('aiida-prospect', 'watch', str(pk), '--log', str(installation.log))
     assert installation.log.read_text().splitlines()[-1].endswith('the watch ends'), 'there is nothing left to watch'
+
+
+def test_what_no_queue_and_no_worker_has_is_handed_to_the_daemon_again(installation):
+    pk = int(installation.run(sys.executable, '-W', 'ignore', '-c', SUBMIT).split('submitted ')[1])
+    installation.run('verdi', 'daemon', 'stop')
+    assert f'lost {pk}' in installation.run(sys.executable, '-W', 'ignore', '-c', LOSE_TASKS)
+    installation.run('verdi', 'daemon', 'start')
+    revived = installation.watch()
+    assert f'CalculatorLabelWorkChain<{pk}>: no worker knew of it' in revived
+    ended = 'select attributes from db_dbnode where id = ?'
+    installation.wait_for(
+        lambda: 'exit_status' in json.loads(installation.ask(ended, pk)[0][0]), 'the work chain did not end'
+    )
+    assert json.loads(installation.ask(ended, pk)[0][0])['exit_status'] == 0
+    assert len(installation.jobs()) == 1
+    assert installation.watch().count('no worker knew of it') == revived.count('no worker knew of it')
