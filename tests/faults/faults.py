@@ -109,9 +109,12 @@ def exceed_wall_time(scene: Scene) -> str:
     """Stop the processes of a job, as a file system that hangs would, and lower its limit to a minute, the least."""
     job = scene.wait_for_job()
     command('scontrol', 'update', f'JobId={job.identifier}', 'TimeLimit=1')
-    stopped = [pid for pid in processes_of(job) if b'python' in Path(f'/proc/{pid}/cmdline').read_bytes()]
-    if not stopped:
-        raise Missed(f'job {job.pk} had no process')
+    stopped, deadline = [], time.monotonic() + 30
+    while not stopped:
+        # A job begins in a shell.
+        if time.monotonic() > deadline:
+            raise Missed(f'job {job.pk} had no process')
+        stopped = [pid for pid in processes_of(job) if b'aiida_prospect' in command_line(pid)]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     return f'{len(stopped)} processes of job {job.pk} stopped, limit lowered to a minute'
@@ -126,6 +129,13 @@ def processes_of(job: Job) -> list[int]:
             if wanted <= set((folder / 'environ').read_bytes().split(b'\0')):
                 found.append(int(folder.name))
     return found
+
+
+def command_line(pid: int) -> bytes:
+    """Return how a process was called; nothing if it has ended."""
+    with suppress(OSError):
+        return Path(f'/proc/{pid}/cmdline').read_bytes()
+    return b''
 
 
 def fill_disk(scene: Scene) -> str:
