@@ -35,7 +35,9 @@ class PatientProcess(Process):
 
     def submit(self, process: Any, inputs: dict[str, Any] | None = None, **kwargs: Any) -> orm.ProcessNode:
         """Submit a child as soon as the broker answers."""
-        self._wait_for_broker()
+        # Only the daemon hands its processes around by way of the broker.
+        if self.runner.is_daemon_runner:
+            self._wait_for_broker()
         before = {child.pk for child in self.node.called}
         try:
             return super().submit(process, inputs, **kwargs)

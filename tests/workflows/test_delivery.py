@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiida.engine import Process, ToContext, WorkChain, run_get_node
+from aiida.engine.runners import Runner
 from aiormq.exceptions import ChannelInvalidStateError
 
 from aiida_prospect.workflows import delivery
@@ -40,12 +41,19 @@ def reports(monkeypatch):
 def test_a_child_is_submitted_when_the_broker_is_back(aiida_profile, monkeypatch, reports):
     answers = [False, False, True]
     monkeypatch.setattr(delivery, 'broker_answers', lambda: answers.pop(0))
+    # The way of submitting stays that of a runner without daemon.
+    monkeypatch.setattr(Runner, 'is_daemon_runner', property(lambda self: True))
     monkeypatch.setattr(delivery, 'FIRST_WAIT', 0.01)
     node = run_get_node(Parent)[1]
     assert node.is_finished_ok
     assert [child.process_label for child in node.called] == ['Child']
     assert answers == []
     assert sum('does not answer' in line for line in reports) == 1
+
+
+def test_who_runs_without_daemon_does_not_ask_the_broker(aiida_profile, monkeypatch):
+    monkeypatch.setattr(delivery, 'broker_answers', lambda: pytest.fail('it was asked'))
+    assert run_get_node(Parent)[1].is_finished_ok
 
 
 def test_a_child_that_was_not_stored_is_an_error(aiida_profile, monkeypatch):
