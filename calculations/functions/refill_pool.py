@@ -21,7 +21,8 @@ def refill_pool(pool: DatasetData, clusters: ArrayData, parameters: Dict) -> Any
 
     :param clusters: of the pool, as of ``prospect.cluster_pool``.
     :param parameters: those of ``prospect.generate_pool``, of which ``n_structures`` has no effect and
-        ``origin_prefix`` must differ from those before, and ``keep_per_cluster``.
+        ``origin_prefix`` must differ from those before, and ``keep_per_cluster`` and ``max_new``, see
+        :func:`~aiida_prospect.methods.refill.surplus`.
     :return: :class:`~aiida_prospect.data.dataset.DatasetData` of the same length; or exit code 201 for invalid
         parameters, 202 if no crystal fits the constraints, with the reason.
     """
@@ -30,7 +31,8 @@ def refill_pool(pool: DatasetData, clusters: ArrayData, parameters: Dict) -> Any
     energies = None if frames.energy is None else frames.energy_per_atom
     try:
         rng = generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
-        marked = surplus(clusters.get_array('labels'), energies, values.pop('keep_per_cluster'))
+        keep, limit = values.pop('keep_per_cluster'), values.pop('max_new', None)
+        marked = surplus(clusters.get_array('labels'), energies, keep, limit)
         refilled, _ = refill(frames, marked, PoolSpec.from_parameters(values), rng)
     except PoolError as error:
         return ExitCode(ERROR_NO_CRYSTAL, f'no crystals to refill the pool with: {error}')

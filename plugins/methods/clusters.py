@@ -14,17 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
-from math import gcd
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from scipy.spatial import KDTree
 
 from aiida_prospect.common.enums import LabelStatus, RelaxStatus
 from aiida_prospect.common.frames import FloatArray, Frames, IntArray
-from aiida_prospect.methods.fingerprints import TOLERANCE, distances_to
+from aiida_prospect.methods.fingerprints import TOLERANCE, distances_to, project
 
 NO_MINIMUM = -1
 UNCERTAIN = -2
@@ -77,13 +76,12 @@ class ClusterSettings:
 
 def compositions(frames: Frames) -> IntArray:
     """Number the frames by reduced formula: (n_frames,), equal for Si8 and Si16."""
-    names: list[tuple[tuple[int, int], ...]] = []
-    for piece in np.split(frames.numbers, frames.offsets[1:-1]) if len(frames) else []:
-        species, counts = np.unique(piece, return_counts=True)
-        divisor = reduce(gcd, (int(count) for count in counts))
-        names.append(tuple((int(z), int(n) // divisor) for z, n in zip(species, counts, strict=True)))
-    numbering = {name: index for index, name in enumerate(sorted(set(names)))}
-    return np.array([numbering[name] for name in names], dtype=np.int64)
+    species, kinds = np.unique(frames.numbers, return_inverse=True)
+    counts = np.zeros((len(frames), len(species)), dtype=np.int64)
+    np.add.at(counts, (frames.frame_of_atom, kinds), 1)
+    reduced = counts // np.gcd.reduce(counts, axis=1, keepdims=True) if counts.size else counts
+    numbering: IntArray = np.unique(reduced, axis=0, return_inverse=True)[1].reshape(len(frames))
+    return numbering
 
 
 def relative_energies(frames: Frames, labels: IntArray | None = None) -> FloatArray:
@@ -153,11 +151,16 @@ def _join(mine: IntArray, energy: FloatArray, fingerprints: FloatArray, settings
     sorted_energy = energy[order]
     ends = np.searchsorted(sorted_energy, sorted_energy + settings.energy_tolerance, side='right')
     leader = np.full(len(order), -1, dtype=np.int64)
+    shadows = project(fingerprints[order])
+    tree = KDTree(shadows)
     for position, end in enumerate(ends):
         if leader[position] >= 0:
             continue
         leader[position] = order[position]
-        free = position + np.flatnonzero(leader[position:end] < 0)
+        # In a projection nothing is farther apart than it is.
+        close = np.array(tree.query_ball_point(shadows[position], settings.tolerance * (1 + 1e-6)), dtype=np.int64)
+        free = close[(close > position) & (close < end)]
+        free = free[leader[free] < 0]
         near = distances_to(fingerprints[order[free]], fingerprints[order[position]]) < settings.tolerance
         leader[free[near]] = order[position]
     back = np.empty(len(order), dtype=np.int64)

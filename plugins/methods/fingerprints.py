@@ -105,6 +105,18 @@ def _descriptor(elements: tuple[str, ...], settings: FingerprintSettings) -> Any
     )
 
 
+def project(fingerprints: FloatArray, dimension: int = 8) -> FloatArray:
+    """Return the principal components of fingerprints, in which distances are at most the true ones.
+
+    :param fingerprints: (n, d), n at least one.
+    :return: (n, min(d, dimension)).
+    """
+    centred = fingerprints - fingerprints.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    shadows: FloatArray = centred @ axes[:, ::-1][:, :dimension]
+    return shadows
+
+
 def distances_to(fingerprints: FloatArray, one: FloatArray) -> FloatArray:
     """Return the (n,) Euclidean distances of (n, d) fingerprints to a (d,) one."""
     difference: FloatArray = np.linalg.norm(fingerprints - one, axis=1)

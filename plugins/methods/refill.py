@@ -15,12 +15,15 @@ from aiida_prospect.methods.pool.spec import PoolSpec
 UNUSABLE = -1
 
 
-def surplus(labels: IntArray, energies: FloatArray | None, keep_per_cluster: int) -> NDArray[np.bool_]:
+def surplus(
+    labels: IntArray, energies: FloatArray | None, keep_per_cluster: int, limit: int | None = None
+) -> NDArray[np.bool_]:
     """Mark the frames that a pool can do without: unusable ones and all but the lowest of each cluster.
 
     :param labels: (n_frames,), cluster of each frame; −1: unusable; other negative ones are kept.
     :param energies: (n_frames,), per atom; without them the first frames of a cluster stay.
     :param keep_per_cluster: number of frames of a cluster that stay.
+    :param limit: mark at most so many: unusable ones first, then those of which there are most lower copies.
     :return: (n_frames,).
     :raises ValueError: if less than one frame is to stay, or the arrays differ in length.
     """
@@ -30,10 +33,15 @@ def surplus(labels: IntArray, energies: FloatArray | None, keep_per_cluster: int
         )
     if energies is not None and len(energies) != len(labels):
         raise ValueError(f'{len(labels)} labels for {len(energies)} frames: the clusters are those of another pool')
-    marked = labels == UNUSABLE
-    order = np.arange(len(labels)) if energies is None else np.argsort(energies, kind='stable')
-    for cluster in np.unique(labels[labels >= 0]):
-        marked[order[labels[order] == cluster][keep_per_cluster:]] = True
+    order = np.lexsort((np.zeros(len(labels)) if energies is None else energies, labels))
+    ordered = labels[order]
+    rank = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
+    copies = np.zeros(len(labels), dtype=np.int64)
+    copies[order] = np.where(ordered >= 0, np.maximum(rank - keep_per_cluster + 1, 0), 0)
+    copies[labels == UNUSABLE] = len(labels) + 1
+    marked = copies > 0
+    if limit is not None:
+        marked[np.argsort(-copies, kind='stable')[limit:]] = False
     return marked
 
 

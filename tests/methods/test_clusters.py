@@ -160,3 +160,24 @@ def test_bad_input():
         cluster(frames, np.zeros((2, 3)))
     with pytest.raises(ValueError, match='positive'):
         ClusterSettings(tolerance=0)
+
+
+def test_every_frame_has_the_lowest_leader_within_reach():
+    """What is found by way of projections is what all distances tell."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 30))
+    marks = centres[rng.integers(40, size=400)] + rng.normal(0, 0.003, (400, 30))
+    energy = rng.uniform(0, 0.05, 400)
+    frames = Frames.from_atoms([bulk('Si')] * 400, energy=2 * energy)
+    settings = ClusterSettings(n_matched=0)
+    clusters = cluster(frames, marks, settings)
+    leaders: list[int] = []
+    for index in np.argsort(energy):
+        gaps, distances = energy[index] - energy[leaders], np.linalg.norm(marks[leaders] - marks[index], axis=1)
+        near = (gaps <= settings.energy_tolerance) & (distances < settings.tolerance)
+        number = int(np.argmax(near)) if near.any() else len(leaders)
+        if number == len(leaders):
+            leaders.append(int(index))
+        assert clusters.labels[index] == number
+    assert clusters.representatives.tolist() == leaders
+    assert 40 < len(leaders) < 400

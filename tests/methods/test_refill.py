@@ -52,3 +52,11 @@ def test_misuse_is_refused(pool):
         surplus(np.zeros(3, dtype=int), None, 0)
     with pytest.raises(ValueError, match='another pool'):
         surplus(np.zeros(3, dtype=int), np.zeros(2), 1)
+
+
+def test_with_a_limit_unusable_frames_go_first_and_then_the_highest_copies():
+    labels = np.array([0, 1, 0, -1, 0, 1, -2, 0])
+    energies = np.array([3.0, 5.0, 1.0, 0.0, np.nan, 4.0, 9.0, 2.0])
+    every = surplus(labels, energies, 1)
+    for limit, expected in ((0, []), (1, [3]), (2, [3, 4]), (3, [0, 3, 4]), (9, np.flatnonzero(every).tolist())):
+        assert np.flatnonzero(surplus(labels, energies, 1, limit)).tolist() == expected

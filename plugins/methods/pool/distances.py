@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from aiida_prospect.common.frames import FloatArray, IntArray
@@ -18,8 +20,15 @@ def image_shifts(cell: FloatArray, reach: float) -> FloatArray:
     """
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     limits = np.ceil(reach / heights + 0.5).astype(int) - 1
+    return _grid(*limits.tolist())
+
+
+@lru_cache(maxsize=1024)
+def _grid(*limits: int) -> FloatArray:
     shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits), indexing='ij'), axis=-1).reshape(-1, 3)
-    return shifts[np.argsort(np.abs(shifts).sum(axis=1), kind='stable')].astype(float)
+    ordered: FloatArray = shifts[np.argsort(np.abs(shifts).sum(axis=1), kind='stable')].astype(float)
+    ordered.flags.writeable = False
+    return ordered
 
 
 def separations(a: FloatArray, b: FloatArray, cell: FloatArray, shifts: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from aiida_prospect.common.frames import FloatArray
+from aiida_prospect.common.frames import FloatArray, IntArray
 from aiida_prospect.methods.pool.distances import image_shifts
 from aiida_prospect.methods.pool.makers import Crystal
 
@@ -43,11 +43,35 @@ def invariant(crystal: Crystal) -> FloatArray:
         radius *= 1.25
 
 
+class _Invariants:
+    """Invariants of crystals, among which near ones are found quickly also when there are many."""
+
+    def __init__(self) -> None:
+        self._columns: FloatArray = np.empty((2 * N_NEIGHBOURS, 64))
+        self._size = 0
+
+    def add(self, one: FloatArray) -> None:
+        if self._size == self._columns.shape[1]:
+            self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
+        self._columns[:, self._size] = one
+        self._size += 1
+
+    def near(self, one: FloatArray) -> IntArray:
+        """Return the indices of those that differ in no number by :data:`NEAR` or more."""
+        found = np.flatnonzero(np.abs(self._columns[0, : self._size] - one[0]) < NEAR)
+        # Most differ in one of the first numbers already.
+        for column, value in zip(self._columns[1:], one[1:], strict=True):
+            if not len(found):
+                break
+            found = found[np.abs(column[found] - value) < NEAR]
+        return found
+
+
 class Register:
     """Crystals seen so far, by composition."""
 
     def __init__(self) -> None:
-        self._invariants: dict[tuple[int, ...], list[FloatArray]] = defaultdict(list)
+        self._invariants: dict[tuple[int, ...], _Invariants] = defaultdict(_Invariants)
         self._crystals: dict[tuple[int, ...], list[Crystal]] = defaultdict(list)
         self._matcher = StructureMatcher(ltol=0.05, stol=0.05, angle_tol=2, scale=True, primitive_cell=True)
 
@@ -56,12 +80,10 @@ class Register:
         numbers, counts = np.unique(crystal.numbers, return_counts=True)
         key = (*numbers.tolist(), *(counts // np.gcd.reduce(counts)).tolist())
         mine = invariant(crystal)
-        known = self._invariants[key]
-        if known:
-            for i in np.flatnonzero(np.max(np.abs(np.array(known) - mine), axis=1) < NEAR):
-                if self._matcher.fit(_structure(crystal), _structure(self._crystals[key][i])):
-                    return False
-        known.append(mine)
+        for i in self._invariants[key].near(mine):
+            if self._matcher.fit(_structure(crystal), _structure(self._crystals[key][i])):
+                return False
+        self._invariants[key].add(mine)
         self._crystals[key].append(crystal)
         return True
 
