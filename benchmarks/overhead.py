@@ -51,6 +51,9 @@ DISTINCT = 500
 ENGINE = ('ase.calculators.lj:LennardJones', {'sigma': 0.1, 'epsilon': 1e-6, 'rc': 0.3})
 PYTHON = 'python@localhost'
 REPEATS = 5
+# Stages of a search that store something for every crystal of the pool.
+POOL_STAGES = ('cluster', 'explore', 'refill', 'select', 'assess')
+LEFT = ('nodes', 'files', 'rows', 'scratch')
 
 
 def relaxed_pool(size: int, rng: np.random.Generator) -> Frames:
@@ -217,14 +220,34 @@ def page() -> list[str]:
         cells = [item['pool'], item['labels'], *(f'{value:.1f}' for value in seconds), f'{sum(seconds[:-1]):.1f}']
         lines.append(f'| {" | ".join(map(str, [*cells, round(item["memory"]), item["renewed"], item["load"]]))} |')
     asked = sorted(RESULTS.glob('queries_*.json'))
-    if not asked:
-        return lines
     lines += ['', 'Questions to the provenance of a search, seconds, and its stored context:', '']
     lines += ['| cycles | nodes | show | progress | restart | context, bytes |', '|---|---|---|---|---|---|']
     for path in asked:
         item = json.loads(path.read_text())
         seconds = [f'{item["seconds"][name]:.2f}' for name in ('show', 'progress', 'restart')]
         lines.append(f'| {" | ".join(map(str, [item["cycles"], item["nodes"], *seconds, item["context"]]))} |')
+    return lines + growth()
+
+
+def growth() -> list[str]:
+    """Return the table of what searches leave behind."""
+    lines = [
+        '',
+        'What searches leave behind (`benchmarks/growth.py`), kB; files in the repository, rows in the database.',
+    ]
+    lines += ['`scratch`: left on the computers, with the policy of that search.', '']
+    lines += ['| search | what | nodes | files | rows | scratch |', '|---|---|---|---|---|---|']
+    for path in sorted(RESULTS.glob('growth_*.json')):
+        item = json.loads(path.read_text())
+        search = f'{item["composition"]}, {item["labels_by"]}, pool {item["pool"]}, {item["cycles"]} cycles'
+        for what, stages, share in (
+            ('1000 candidates, one cycle', POOL_STAGES, 1000 / (item['pool'] * item['cycles'])),
+            ('100 labels', ('label',), 100 / item['labels']),
+            ('training, one cycle', ('train',), 1 / item['cycles']),
+        ):
+            sums = [sum(item['stages'].get(stage, {}).get(key, 0) for stage in stages) * share for key in LEFT]
+            cells = [f'{sums[0]:.0f}', *(f'{value / 1000:.0f}' for value in sums[1:])]
+            lines.append(f'| {search} ({item["labels"]} labels) | {what} | {" | ".join(cells)} |')
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from aiida import orm
 
 from aiida_prospect.common.frames import FloatArray, Frames
@@ -15,7 +16,7 @@ from aiida_prospect.methods.fingerprints import FingerprintSettings, fingerprint
 def read_clusters(node: orm.ArrayData) -> tuple[Clusters, FloatArray]:
     """Return the clusters of a pool and the (n_frames, d) fingerprints of its frames."""
     clusters = Clusters(*(node.get_array(name) for name in ('labels', 'representatives', 'energies')))
-    return clusters, node.get_array('fingerprints')
+    return clusters, node.get_array('fingerprints').astype(np.float64)
 
 
 def fingerprints_like(node: orm.ArrayData, frames: Frames) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
@@ -32,7 +33,8 @@ def cluster_pool(pool: DatasetData, parameters: orm.Dict) -> dict[str, orm.Array
             'labels': clusters.labels,
             'representatives': clusters.representatives,
             'energies': clusters.energies,
-            'fingerprints': spectra,
+            # Of all that a search stores this is the largest; distances below 1e-6 do not matter.
+            'fingerprints': spectra.astype(np.float32),
         }
     )
     node.base.attributes.set_many({FINGERPRINT: asdict(settings), ELEMENTS: list(frames.elements)})
