@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from datetime import datetime, timedelta
 
 from aiida import orm
+from aiida.common import timezone
 from aiida.engine.processes.control import get_process_tasks
 from aiida.manage import get_manager
 from kiwipy import DeliveryFailed
@@ -17,25 +18,44 @@ FOREGROUND = 'prospect_foreground'
 # The answer of the broker that comes with AiiDA; the exception is of no type of its own.
 NOT_FOUND = 'Recipient not found'
 SECONDS_TO_ANSWER = 5.0
-SECONDS_BETWEEN = 5.0
+# Where it is kept since when a process has been silent.
+SILENT = 'prospect_silent'
 
 
 def find_stranded(pks: Iterable[int]) -> set[int]:
     """Return those processes that nobody answers for, and that wait in no queue.
 
-    They are asked twice, because between taking a process from the queue and answering for it a worker is silent.
+    That may pass: between taking a process from the queue and answering for it a worker is silent, for as long as it
+    is busy with another one. See :func:`silent_for`.
 
-    :param pks: of processes that are not terminated.
+    :param pks: of processes.
     """
-    silent = _find_silent(pks)
-    if silent:
-        time.sleep(SECONDS_BETWEEN)
-    return {pk for pk in _find_silent(silent) if not orm.load_node(pk).is_terminated}
-
-
-def _find_silent(pks: Iterable[int]) -> set[int]:
     silent = {pk for pk in pks if not is_held(pk)}
-    return silent - set(get_process_tasks(get_manager().get_broker())) if silent else silent
+    if silent:
+        silent -= set(get_process_tasks(get_manager().get_broker()))
+    return {pk for pk in silent if not orm.load_node(pk).is_terminated}
+
+
+def silent_for(process: orm.ProcessNode, patience: timedelta) -> timedelta:
+    """Take note that a process is silent, on its node, and return for how long it has been.
+
+    :param patience: what was noted longer ago than twice this is about another time.
+    """
+    now = timezone.now()
+    noted = process.base.extras.get(SILENT, None)
+    since = now
+    if noted and now - datetime.fromisoformat(noted['seen']) < 2 * patience:
+        since = datetime.fromisoformat(noted['since'])
+    process.base.extras.set(SILENT, {'since': since.isoformat(), 'seen': now.isoformat()})
+    return now - since
+
+
+def forget_silence(pks: Collection[int]) -> None:
+    """Take back what was noted of processes that answer."""
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'extras': {'has_key': SILENT}})
+    for process in query.all(flat=True):
+        if process.pk in pks:
+            process.base.extras.delete(SILENT)
 
 
 def is_held(pk: int) -> bool:

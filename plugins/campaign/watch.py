@@ -20,7 +20,7 @@ from plumpy.process_states import ProcessState
 
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_queue
-from aiida_prospect.campaign.stranded import FOREGROUND, announce, find_stranded
+from aiida_prospect.campaign.stranded import FOREGROUND, announce, find_stranded, forget_silence, silent_for
 from aiida_prospect.workflows.delivery import broker_answers
 
 # AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
@@ -31,6 +31,8 @@ OURS = ('aiida.workflows:prospect.', 'aiida.calculations:prospect.')
 # Where the attempts of a process are kept, so that a watch that is started again waits as long as the one before.
 EXTRA = 'prospect_watch'
 LONGEST_WAIT = timedelta(hours=1)
+# A worker that is busy does not answer for what it has just been given: longer than its longest step takes.
+PATIENCE = timedelta(minutes=10)
 # After so long without an outage the next one is a new one.
 FORGOTTEN = timedelta(days=1)
 SECONDS_TO_ANSWER = 30.0
@@ -59,6 +61,7 @@ class Watcher:
 
     :param searches: whose processes are looked after; empty for all of this package.
     :param wait: before a process is played for a second time if it was paused again, doubled each time.
+    :param patience: how long a process must be known to no worker and to no queue before it is handed over again.
     :param start_daemon: whether a daemon that does not run is started.
     :raises CannotWatch: if the profile has no broker.
     """
@@ -68,6 +71,7 @@ class Watcher:
         searches: Sequence[orm.ProcessNode],
         *,
         wait: timedelta,
+        patience: timedelta = PATIENCE,
         start_daemon: bool,
         logger: logging.Logger,
     ) -> None:
@@ -77,6 +81,7 @@ class Watcher:
             )
         self.pks = [search.pk for search in searches]
         self.wait = wait
+        self.patience = patience
         self.start_daemon = start_daemon
         self.logger = logger
         # Whether database or broker were away since the daemon was started.
@@ -148,12 +153,15 @@ class Watcher:
         filters = {'attributes.process_state': {'in': UNFINISHED}}
         query = orm.QueryBuilder().append((orm.WorkChainNode, orm.CalcJobNode), filters=filters)
         processes = {node.pk: node for node in query.all(flat=True) if self.is_watched(node)}
-        stranded = find_stranded(processes)
+        silent = find_stranded(processes)
+        forget_silence(set(processes) - silent)
+        stranded = {pk for pk in silent if silent_for(processes[pk], self.patience) >= self.patience}
         orphans = {pk for pk in stranded if (caller := processes[pk].caller) is not None and caller.is_terminated}
         for pk in sorted(orphans):
             self._end(processes[pk], 'no worker knew of it, and nobody waits for it any more')
         for pk in sorted(stranded - orphans):
             announce(pk)
+            forget_silence([pk])
             self.note(processes[pk], logging.WARNING, 'no worker knew of it; it was handed to the daemon again')
         return sorted(stranded - orphans)
 

@@ -20,13 +20,22 @@ from aiida_prospect.cli.root import cmd_root
 @cmd_root.command('watch')
 @arguments.PROCESSES()
 @click.option('--interval', type=click.FloatRange(min=1), default=60, show_default=True, help='Seconds between looks.')
+@click.option(
+    '--lost-after',
+    type=click.FloatRange(min=0),
+    default=600,
+    show_default=True,
+    help='Seconds after which a process that no worker knows and no queue holds is handed to the daemon again.',
+)
 @click.option('--once', is_flag=True, help='Look once, for example from cron.')
 @click.option('--daemon', 'start_daemon', is_flag=True, help='Start the daemon if it does not run.')
 @click.option(
     '--log', type=click.Path(dir_okay=False, path_type=Path), help='Log file; by default beside the daemon’s.'
 )
 @decorators.with_dbenv()
-def cmd_watch(processes: Any, interval: float, once: bool, start_daemon: bool, log: Path | None) -> None:
+def cmd_watch(
+    processes: Any, interval: float, lost_after: float, once: bool, start_daemon: bool, log: Path | None
+) -> None:
     """Keep the searches PROCESSES, or all, going after outages.
 
     AiiDA pauses a job after five failed attempts to reach its computer: it is played when the computer answers. Workers
@@ -40,7 +49,13 @@ def cmd_watch(processes: Any, interval: float, once: bool, start_daemon: bool, l
     use_runner_without_broker()
     logger = make_logger(log or default_log())
     with readable_errors():
-        watcher = Watcher(processes, wait=timedelta(seconds=interval), start_daemon=start_daemon, logger=logger)
+        watcher = Watcher(
+            processes,
+            wait=timedelta(seconds=interval),
+            patience=timedelta(seconds=lost_after),
+            start_daemon=start_daemon,
+            logger=logger,
+        )
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

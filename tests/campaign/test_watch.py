@@ -19,7 +19,7 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
 from aiida.schedulers.datastructures import JobInfo
 
-from aiida_prospect.campaign.stranded import FOREGROUND
+from aiida_prospect.campaign.stranded import FOREGROUND, SILENT, forget_silence, silent_for
 from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at, root_of
 from aiida_prospect.cli.root import cmd_root
 
@@ -142,8 +142,24 @@ def test_what_is_lost_is_handed_over_again_unless_nobody_waits_for_it(make_job, 
     monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', set)
     monkeypatch.setattr('aiida_prospect.campaign.watch.announce', announced.append)
     roots = [root_of(each) for each in (job, orphan, foreground)]
-    assert make_watcher(*roots).revive() == sorted([job.pk, root_of(job).pk]) == announced
+    watcher = make_watcher(*roots)
+    assert watcher.revive() == []
+    watcher.patience = timedelta(0)
+    assert watcher.revive() == sorted([job.pk, root_of(job).pk]) == announced
     assert (orphan.is_killed, orphan.is_sealed) == (True, True)
+
+
+def test_silence_is_reckoned_from_its_beginning_and_forgotten(make_job):
+    job = make_job(None, paused=False)
+    assert silent_for(job, MINUTE) == timedelta(0)
+    noted = job.base.extras.get(SILENT)
+    earlier = (timezone.now() - MINUTE).isoformat()
+    job.base.extras.set(SILENT, {**noted, 'since': earlier})
+    assert MINUTE <= silent_for(job, MINUTE) < 2 * MINUTE
+    job.base.extras.set(SILENT, {'since': earlier, 'seen': (timezone.now() - 3 * MINUTE).isoformat()})
+    assert silent_for(job, MINUTE) == timedelta(0)
+    forget_silence([job.pk])
+    assert SILENT not in job.base.extras.all
 
 
 def test_workers_are_renewed_once_after_an_outage(make_watcher, monkeypatch):
@@ -183,8 +199,8 @@ class Installation:
         assert done.returncode == 0, f'{command}: {done.stdout}{done.stderr}'
         return done.stdout
 
-    def watch(self) -> str:
-        self.run('aiida-prospect', 'watch', '--once', '--log', str(self.log))
+    def watch(self, *options: str) -> str:
+        self.run('aiida-prospect', 'watch', '--once', '--log', str(self.log), *options)
         return self.log.read_text()
 
     def ask(self, question: str, *values: object) -> list[tuple]:
@@ -246,7 +262,8 @@ def test_what_no_queue_and_no_worker_has_is_handed_to_the_daemon_again(installat
     installation.run('verdi', 'daemon', 'stop')
     assert f'lost {pk}' in installation.run(sys.executable, '-W', 'ignore', '-c', LOSE_TASKS)
     installation.run('verdi', 'daemon', 'start')
-    revived = installation.watch()
+    assert 'no worker knew' not in installation.watch()
+    revived = installation.watch('--lost-after', '0')
     assert f'CalculatorLabelWorkChain<{pk}>: no worker knew of it' in revived
     ended = 'select attributes from db_dbnode where id = ?'
     installation.wait_for(

@@ -24,6 +24,15 @@ import numpy as np
 
 RESULTS = installation.HERE / 'results'
 UNDISTURBED = RESULTS / 'undisturbed.json'
+# What `aiida-prospect watch` says when it has done something.
+WATCHED = {
+    'played': 'played jobs again',
+    'submitted after all': 'found jobs that were submitted',
+    'workers of the daemon were restarted': 'restarted the workers',
+    'handed to the daemon again': 'handed over what the workers had lost',
+    'nobody waits for it': 'ended what nobody waited for',
+    'died with its worker': 'marked what died with its worker',
+}
 # A search takes two or three minutes; after so long it hangs.
 TIMEOUT = 1200
 
@@ -75,9 +84,8 @@ def disturb(group: list[tuple[str, dict[str, Any]]], patience: float) -> None:
     search = int(installation.command(sys.executable, installation.HERE / 'search.py').split()[-1])
     say(f'search {search}: {", ".join(fault["kind"] + " in " + stage for stage, fault in group) or "undisturbed"}')
     log = installation.cluster() / f'watch-{search}.log'
-    watch = subprocess.Popen(
-        ['aiida-prospect', 'watch', str(search), '--interval', '10', '--log', str(log)], stderr=subprocess.DEVNULL
-    )
+    command = ['aiida-prospect', 'watch', str(search), '--interval', '10', '--lost-after', '45', '--log', str(log)]
+    watch = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     hits = []
     for stage, fault in group:
         scene = Scene(search, stage, np.random.default_rng([fault['seed'], fault['number']]))
@@ -101,7 +109,7 @@ def disturb(group: list[tuple[str, dict[str, Any]]], patience: float) -> None:
     watch.wait()
     spoiled = sum(FAULTS[hit['kind']].spoils_labels for hit in hits)
     laws = check(node, told, json.loads(UNDISTURBED.read_text()), log, spoiled) if group else {}
-    watched = [line for line in log.read_text().splitlines() if 'played' in line or 'submitted after all' in line]
+    watched = [line for line in log.read_text().splitlines() if any(word in line for word in WATCHED)]
     if not group:
         write(UNDISTURBED, told)
     undisturbed = json.loads(UNDISTURBED.read_text())
