@@ -1,4 +1,4 @@
-"""Work chains that wait for the message broker before they submit."""
+"""Work chains that outlive outages of the message broker, and that their worker is killed while they submit."""
 
 from __future__ import annotations
 
@@ -28,16 +28,37 @@ LONGEST_WAIT = 30.0
 
 
 class PatientProcess(Process):
-    """A process that outlives an outage of RabbitMQ when it has something to submit.
+    """A work chain that submits each child once, whatever happens meanwhile.
 
-    AiiDA itself lets a work chain except whose child cannot be announced. While this one waits, the event loop goes on.
+    AiiDA itself lets a work chain except whose child cannot be announced; while this one waits for RabbitMQ, the event
+    loop goes on. And a step in which the worker is killed is run again: children that it had submitted are taken over.
     """
 
     def submit(self, process: Any, inputs: dict[str, Any] | None = None, **kwargs: Any) -> orm.ProcessNode:
-        """Submit a child as soon as the broker answers."""
-        # Only the daemon hands its processes around by way of the broker.
-        if self.runner.is_daemon_runner:
+        """Submit a child as soon as the broker answers, unless that has been done already."""
+        # Only the daemon hands its processes around by way of the broker, and goes on with them from checkpoints.
+        if not self.runner.is_daemon_runner:
+            return super().submit(process, inputs, **kwargs)
+        values = {**(inputs or {}), **kwargs}
+        child = self._find_child(process, values.get('metadata', {}).get('call_link_label'))
+        if child is None:
             self._wait_for_broker()
+            child = self._submit(process, inputs, **kwargs)
+        self.ctx.submitted = [*self.ctx.get('submitted', []), child.pk]
+        return child
+
+    def _find_child(self, process: Any, label: str | None) -> orm.ProcessNode | None:
+        """Return a child that was submitted in this step before it was broken off; the context knows of all others."""
+        known, wanted = self.ctx.get('submitted', []), process.build_process_type()
+        for link in self.node.base.links.get_outgoing(orm.ProcessNode).all():
+            node = link.node
+            has_begun = node.process_state is not None
+            if node.pk not in known and link.link_label == label and node.process_type == wanted and has_begun:
+                self.report(f'{node.process_label}<{node.pk}> had been submitted before this step was broken off')
+                return node
+        return None
+
+    def _submit(self, process: Any, inputs: dict[str, Any] | None, **kwargs: Any) -> orm.ProcessNode:
         before = {child.pk for child in self.node.called}
         try:
             return super().submit(process, inputs, **kwargs)

@@ -123,7 +123,8 @@ def _repeats(search: orm.WorkChainNode, jobs: list[orm.CalcJobNode], said: str) 
         by_caller[job.caller.pk].append(job)
     for same in by_caller.values():
         for before in same[:-1]:
-            if not before.exit_status or f'<{before.pk}>' not in said:
+            computed = before.get_job_id() is not None
+            if computed and (not before.exit_status or f'<{before.pk}>' not in said):
                 wrong.append(f'{before.process_label}<{before.pk}> was repeated without a loss')
     by_stage = Counter(stage_of(job, search.pk) for job in jobs)
     wrong += [f'{stage} has no job' for stage in STAGES if not by_stage[stage]]

@@ -28,7 +28,14 @@ class Parent(PatientProcess, WorkChain):
         spec.outline(cls.begin)
 
     def begin(self):
-        return ToContext(child=self.submit(Child))
+        return ToContext(child=self.submit(Child, metadata={'call_link_label': 'child'}))
+
+
+class Repeating(Parent):
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.outline(cls.begin, cls.begin)
 
 
 @pytest.fixture
@@ -49,6 +56,32 @@ def test_a_child_is_submitted_when_the_broker_is_back(aiida_profile, monkeypatch
     assert [child.process_label for child in node.called] == ['Child']
     assert answers == []
     assert sum('does not answer' in line for line in reports) == 1
+
+
+def test_a_child_of_a_step_that_was_broken_off_is_taken_over(aiida_profile, monkeypatch, reports):
+    monkeypatch.setattr(Runner, 'is_daemon_runner', property(lambda self: True))
+    whole, lost = Process.submit, []
+
+    def submit(self, *arguments, **inputs):
+        child = whole(self, *arguments, **inputs)
+        if not lost:
+            # As if the worker had been killed here and the step were run again from its checkpoint.
+            lost.append(child)
+            return PatientProcess.submit(self, *arguments, **inputs)
+        return child
+
+    monkeypatch.setattr(Process, 'submit', submit)
+    node = run_get_node(Parent)[1]
+    assert node.is_finished_ok
+    assert [child.pk for child in node.called] == [lost[0].pk]
+    assert any('had been submitted before' in line for line in reports)
+
+
+def test_equal_children_of_different_steps_are_all_submitted(aiida_profile, monkeypatch):
+    monkeypatch.setattr(Runner, 'is_daemon_runner', property(lambda self: True))
+    node = run_get_node(Repeating)[1]
+    assert node.is_finished_ok
+    assert len(node.called) == 2
 
 
 def test_who_runs_without_daemon_does_not_ask_the_broker(aiida_profile, monkeypatch):
@@ -74,6 +107,7 @@ def test_a_child_that_was_stored_but_not_announced_is_kept(aiida_profile, monkey
         raise ChannelInvalidStateError('closed')
 
     monkeypatch.setattr(Process, 'submit', submit)
+    monkeypatch.setattr(Runner, 'is_daemon_runner', property(lambda self: True))
     node = run_get_node(Parent)[1]
     assert node.is_finished_ok
     assert any('could not be announced' in line for line in reports)
