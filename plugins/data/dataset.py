@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,20 @@ class DatasetData(ArrayData):
         return frames
 
     def _read(self) -> Frames:
-        frames = Frames.from_arrays({name: self.get_array(name) for name in self.get_arraynames()})
+        names = self.get_arraynames()
+        arrays = self._read_together(names) if self.is_stored else {name: self.get_array(name) for name in names}
+        frames = Frames.from_arrays(arrays)
         for value in frames.arrays().values():
             value.flags.writeable = False
         return frames
+
+    def _read_together(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read arrays with one query to the repository; one by one, each takes several."""
+        keys = {name: self.base.repository.get_object(f'{name}.npy').key for name in names}
+        # Arrays of equal bytes share an object.
+        streams = self.backend.get_repository().iter_object_streams(sorted({key for key in keys.values() if key}))
+        objects = {key: np.load(io.BytesIO(stream.read()), allow_pickle=False) for key, stream in streams}
+        return {name: objects[key] for name, key in keys.items()}
 
     def clear_internal_cache(self) -> None:
         """Forget what was read from the repository."""
