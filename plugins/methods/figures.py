@@ -7,25 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import spglib
-from ase import Atoms
-from ase.build import make_supercell
-from ase.data import covalent_radii
-from ase.data.colors import jmol_colors
-from ase.neighborlist import natural_cutoffs, neighbor_list
-from ase.utils import rotate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.crystal_pictures import draw_crystal
 
 N_PICTURES = 3
-EDGE = 8.0
-VIEW = '-78x,14y,3z'
-RADII = 0.5
-BOND = 1.15
-SYMPREC = 0.1
 
 
 def draw_search(summary: Mapping[str, Any], minima: Frames | None, path: Path) -> None:
@@ -85,31 +73,8 @@ def _draw_clusters(axis: Axes, summary: Mapping[str, Any], best: float) -> None:
     axis.set_title('the ten lowest clusters of the pool', fontsize=10)
 
 
-def _conventional(atoms: Atoms) -> Atoms:
-    found = spglib.standardize_cell((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=SYMPREC)
-    if found is None:
-        return atoms
-    cell, scaled, numbers = found
-    return Atoms(numbers=numbers, cell=cell, scaled_positions=scaled, pbc=True)
-
-
 def _draw_structure(axis: Axes, minima: Frames, index: int, facts: Mapping[str, Any]) -> None:
-    """Draw atoms as discs and bonds as lines, the far ones first."""
-    cell = _conventional(minima[index].to_atoms()[0])
-    repeats = np.ceil(EDGE / cell.cell.lengths()).astype(int)
-    atoms = make_supercell(cell, np.diag(repeats))
-    atoms.pbc = False
-    places = atoms.positions @ rotate(VIEW)
-    first, second = neighbor_list('ij', atoms, natural_cutoffs(atoms, mult=BOND))
-    for i, j in zip(first, second, strict=True):
-        if i < j:
-            depth = (places[i, 2] + places[j, 2]) / 2
-            axis.plot(*places[[i, j], :2].T, color='0.55', lw=1.5, zorder=depth)
-    for place, number in zip(places, atoms.numbers, strict=True):
-        radius = RADII * covalent_radii[number]
-        axis.add_patch(Circle(place[:2], radius, fc=jmol_colors[number], ec='black', lw=0.7, zorder=place[2]))
-    axis.set_aspect('equal')
-    axis.set_axis_off()
+    draw_crystal(axis, minima[index])
     names = ', '.join(match['name'] for match in facts.get('references') or [])
     title = f'{facts["space_group_symbol"]}\n+{1000 * facts["energy_above_best"]:.0f} meV/atom'
     axis.set_title(f'{title}\n{names}' if names else title, fontsize=10)
