@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,25 +10,9 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_prospect.workflows.provenance.calls import ENDED, called, jobs_below
+from aiida_prospect.workflows.provenance.progress import stage_in_words
 from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy
-
-STAGES = {
-    'pool': 'making the pool',
-    'select': 'choosing candidates',
-    'label': 'labelling',
-    'train': 'training the ensemble',
-    'refill': 'renewing the pool',
-    'explore': 'relaxing the pool',
-    'cluster': 'clustering',
-    'assess': 'assessing',
-    'decide_stop': 'assessing',
-    'rank': 'ranking the minima',
-    'extract': 'storing the minima',
-}
-# As in `cycle_03_label`, `final_extract_01` or `pool`.
-STEP = re.compile(r'(?:cycle_(\d+)_|(final)_)?(.*?)(?:_\d+)?')
-CALLS = (LinkType.CALL_WORK.value, LinkType.CALL_CALC.value)
-ENDED = ('finished', 'excepted', 'killed')
 
 
 def describe(node: orm.WorkChainNode) -> tuple[str, str]:
@@ -45,26 +27,6 @@ def describe(node: orm.WorkChainNode) -> tuple[str, str]:
     where, stage = stage_in_words(steps[pk])
     parts = [part for part in (where, stage, jobs(pk), standing(node, pk)) if part]
     return steps[pk], ' | '.join(parts)
-
-
-def called(pk: int) -> dict[int, str]:
-    """Return the processes that a work chain called, with the labels of the calls."""
-    query = orm.QueryBuilder()
-    query.append(orm.WorkflowNode, filters={'id': pk}, tag='caller')
-    query.append(
-        orm.ProcessNode,
-        with_incoming='caller',
-        edge_filters={'type': {'in': CALLS}},
-        project='id',
-        edge_project='label',
-    )
-    return dict(query.all())
-
-
-def stage_in_words(label: str) -> tuple[str, str]:
-    """Return where a search is and what it does there, from the label of a call: ``cycle_03_label``, ``pool``."""
-    cycle, final, stage = STEP.fullmatch(label).groups()  # type: ignore[union-attr]  # it matches everything
-    return f'cycle {int(cycle)}' if cycle else final or '', STAGES.get(stage, stage)
 
 
 @lru_cache(maxsize=10)
@@ -106,7 +68,7 @@ def _errors_in(pk: int) -> str:
 
 def jobs(pk: int) -> str:
     """Count the jobs of a step, by what they are doing, with the progress that they tell of themselves."""
-    states = job_states(pk)
+    states = {job.pk: job.state for job in jobs_below([pk])}
     if not states:
         return ''
     running = [job for job, state in states.items() if state not in ENDED]
@@ -115,25 +77,6 @@ def jobs(pk: int) -> str:
     if told:
         texts.append(f'{sum(p["done"] for p in told)} of {sum(p["total"] for p in told)} structures in those that run')
     return ', '.join(texts)
-
-
-def job_states(pk: int) -> dict[int, str]:
-    """Return the states of all jobs below a process, one query a generation."""
-    states: dict[int, str] = {}
-    callers: Iterable[int] = [pk]
-    while callers:
-        query = orm.QueryBuilder()
-        query.append(orm.WorkflowNode, filters={'id': {'in': list(callers)}}, tag='caller')
-        query.append(
-            orm.ProcessNode,
-            with_incoming='caller',
-            edge_filters={'type': {'in': CALLS}},
-            project=['id', 'node_type', 'attributes.process_state'],
-        )
-        rows = query.all()
-        states |= {child: state for child, kind, state in rows if 'CalcJobNode' in kind}
-        callers = [child for child, kind, _ in rows if kind.startswith('process.workflow.')]
-    return states
 
 
 @lru_cache(maxsize=1000)

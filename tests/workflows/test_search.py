@@ -11,52 +11,17 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
-from ase.build import bulk
 
-from aiida_prospect.cli.progress import STAGES, called, describe, job_states, stage_in_words
+from aiida_prospect.cli.progress import describe
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.methods.figures import draw_search
+from aiida_prospect.workflows.provenance.calls import called, jobs_below
+from aiida_prospect.workflows.provenance.progress import STAGES, stage_in_words
 from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.search_inputs import count_labels
 from aiida_prospect.workflows.summary import summarise
-
-# As small as it can be: the search must run through, not find anything.
-SMALL = {
-    'search': {'budget': {'max_cycles': 2}, 'final': {'n_minima': 1}},
-    'pool': {'n_structures': 12},
-    'selection': {'selection': {'n_initial': 6, 'n_select': 3}},
-    'explore': {'parameters': {'max_steps': 15}},
-}
-PKS: dict[str, int] = {}
-
-
-@pytest.fixture
-def make_builder(python_code):
-    """Return a factory of builders of a small search."""
-
-    def factory(**changes):
-        label = {'code': python_code, 'calculator': 'lammps', 'arguments': {'potential': 'Si_Zuo_JPCA2020'}}
-        inputs = {
-            'composition': {'Si': 4},
-            'code': python_code,
-            'label_options': label,
-            'protocol': 'fast',
-            'overrides': SMALL,
-            'references': {'diamond': orm.StructureData(ase=bulk('Si', 'diamond', a=5.43))},
-        }
-        return SearchWorkChain.get_builder_from_protocol(**{**inputs, **changes})
-
-    return factory
-
-
-@pytest.fixture
-def search(make_builder):
-    """Return a search that has run, the same for all tests."""
-    if 'search' not in PKS:
-        PKS['search'] = run_get_node(make_builder())[1].pk
-    return orm.load_node(PKS['search'])
 
 
 def test_ends_with_ranked_minima_and_says_why(search):
@@ -136,13 +101,10 @@ def test_rerun_with_equal_inputs_is_taken_from_the_cache(search, make_builder):
     assert again.outputs.minima.frames.equals(search.outputs.minima.frames)
 
 
-def test_restart_keeps_the_labels(search):
-    builder = SearchWorkChain.get_builder_restart(search, 0)
-    builder.budget = orm.Dict({'max_cycles': 2, 'max_labels': 100})
-    restarted = run_get_node(builder)[1]
-    assert 'cycle_00' not in restarted.outputs
-    assert restarted.outputs.cycle_01.candidates.frames.equals(search.outputs.cycle_01.candidates.frames)
-    assert 'minima' in restarted.outputs
+def test_restart_keeps_the_labels(search, restarted_search):
+    assert 'cycle_00' not in restarted_search.outputs
+    assert restarted_search.outputs.cycle_01.candidates.frames.equals(search.outputs.cycle_01.candidates.frames)
+    assert 'minima' in restarted_search.outputs
 
 
 def test_restart_from_a_cycle_that_was_never_reached(search):
@@ -166,8 +128,9 @@ def test_every_step_of_a_search_has_a_name_that_a_user_understands(search):
 
 def test_all_jobs_of_a_search_are_counted(search):
     jobs = {node.pk for node in search.called_descendants if isinstance(node, orm.CalcJobNode)}
-    assert set(job_states(search.pk)) == jobs
-    assert set(job_states(search.pk).values()) == {'finished'}
+    found = jobs_below([search.pk])
+    assert {job.pk for job in found} == jobs
+    assert {job.state for job in found} == {'finished'}
 
 
 def test_a_network_gets_more_labels_unless_the_user_says_how_many(make_builder):
@@ -181,12 +144,9 @@ def test_a_network_gets_more_labels_unless_the_user_says_how_many(make_builder):
     assert (told['n_initial'], told['n_select']) == (5, deepmd['n_select'])
 
 
-def test_progress_of_a_restart_counts_the_labels_that_were_there(make_builder, search):
-    builder = SearchWorkChain.get_builder_restart(search, 0)
-    builder.budget = orm.Dict({'max_cycles': 2, 'max_labels': 100})
-    with enable_caching():
-        restarted = run_get_node(builder)[1]
-    assert describe(restarted)[1].split(' | ')[-1].startswith(f'{count_all_labels(search)} of 100 labels')
+def test_progress_of_a_restart_counts_the_labels_that_were_there(search, restarted_search):
+    labels = describe(restarted_search)[1].split(' | ')[-1]
+    assert labels.startswith(f'{count_all_labels(search)} of 100 labels')
 
 
 def count_all_labels(search):

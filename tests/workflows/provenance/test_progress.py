@@ -1,0 +1,53 @@
+"""Tests for where a search stands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aiida_prospect.cli.root import cmd_root
+from aiida_prospect.cli.status import status_lines
+from aiida_prospect.workflows.provenance.progress import progress_of
+
+
+def test_ended(search):
+    progress = json.loads(json.dumps(progress_of(search)))
+    assert progress['ended']
+    assert progress['sentence'] == search.outputs.stop['sentence']
+    assert progress['expected'] == {'least': 0, 'most': 0}
+    assert progress['labels']['made'] == 9
+    assert progress['labels']['waiting'] == 0
+    assert set(progress['all_jobs']) == {'done'}
+
+
+def test_begun(begun_search):
+    progress = progress_of(begun_search)
+    assert not progress['ended']
+    assert progress['stage'] == 'starting'
+    # The first six, and in each of the further cycles that the budget allows three.
+    assert progress['expected'] == {'least': 6, 'most': 9}
+    assert progress['best_energy'] is None
+    text = '\n'.join(status_lines(progress))
+    assert 'Labels still expected: 6 to 9' in text
+    assert 'Best label: none yet' in text
+
+
+def test_failed(failed_search):
+    progress = progress_of(failed_search)
+    assert progress['sentence'].startswith('It failed before its end: cycle 0: 6 usable labels')
+    assert progress['labels']['made'] == 6
+    assert progress['expected'] == {'least': 0, 'most': 0}
+
+
+def test_a_restart_counts_the_labels_that_were_there(restarted_search):
+    assert progress_of(restarted_search)['labels']['made'] == 9
+
+
+@pytest.mark.parametrize('options', [[], ['--watch', '--interval', '0.1']])
+def test_what_a_user_reads(search, capsys, options):
+    cmd_root.main(['status', str(search.pk), *options], prog_name='aiida-prospect', standalone_mode=False)
+    text = capsys.readouterr().out
+    assert 'Why it ended: ' in text
+    assert 'Labels: 9 of at most 150 made' in text
+    assert 'Last assessment: ' in text
