@@ -104,6 +104,18 @@ install_pw() {
     command -v pw.x >/dev/null
 }
 
+# Install a browser for the tests of the report where that is allowed. Returns 1 if it is not there in the end.
+install_browser() {
+    has_browser && return
+    if may_install; then
+        say 'installing chromium chromium-driver'
+        apt_install chromium chromium-driver || warn 'apt could not install chromium'
+    fi
+    has_browser
+}
+
+has_browser() { { command -v chromium || command -v chromium-browser; } >/dev/null && command -v chromedriver >/dev/null; }
+
 # shellcheck disable=SC2034 # used by the scripts that source this one
 HOW_TO_GET_PW="pw.x of Quantum ESPRESSO is not on the PATH, and only root may install it.
 Ask the administrator for: apt install ${SYSTEM_PACKAGES[*]}

@@ -17,7 +17,7 @@ def link_tree(target: Path) -> None:
     shutil.rmtree(package, ignore_errors=True)
     for source, inner in ((ROOT / 'plugins', ''), *((ROOT / name, name) for name in SUBPACKAGES)):
         for path in source.rglob('*'):
-            if path.suffix in ('.py', '.typed', '.yaml'):
+            if path.suffix in ('.py', '.typed', '.yaml', '.html', '.css', '.js'):
                 link = package / inner / path.relative_to(source)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(path)

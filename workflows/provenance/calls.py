@@ -11,6 +11,7 @@ from aiida.common.links import LinkType
 
 CALLS = (LinkType.CALL_WORK.value, LinkType.CALL_CALC.value)
 ENDED = ('finished', 'excepted', 'killed')
+OF_A_JOB = ['id', 'attributes.process_state', 'attributes.scheduler_state', 'attributes.exit_status']
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Job:
         return self.scheduler if self.scheduler in ('running', 'queued') else self.state
 
 
+def among(pks: Iterable[int]) -> dict[str, list[int]]:
+    """Return the filter for some PKs; AiiDA refuses one for none."""
+    return {'in': list(pks) or [-1]}
+
+
 def called(pk: int) -> dict[int, str]:
     """Return the processes that a work chain called, with the labels of the calls."""
     return {child: label for _, child, label, _ in calls_of([pk])}
@@ -45,7 +51,7 @@ def called(pk: int) -> dict[int, str]:
 def calls_of(pks: Iterable[int]) -> list[tuple[int, int, str, str]]:
     """Return caller, PK, label of the call and type of node of all that some work chains called, by ascending PK."""
     query = orm.QueryBuilder()
-    query.append(orm.WorkflowNode, filters={'id': {'in': list(pks)}}, tag='caller', project='id')
+    query.append(orm.WorkflowNode, filters={'id': among(pks)}, tag='caller', project='id')
     query.append(
         orm.ProcessNode,
         with_incoming='caller',
@@ -60,7 +66,7 @@ def calls_of(pks: Iterable[int]) -> list[tuple[int, int, str, str]]:
 def reports_of(pks: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Return the contents of the outputs ``report`` of work chains, as far as there are any."""
     query = orm.QueryBuilder()
-    query.append(orm.WorkflowNode, filters={'id': {'in': list(pks)}}, tag='owner', project='id')
+    query.append(orm.WorkflowNode, filters={'id': among(pks)}, tag='owner', project='id')
     edge = {'type': LinkType.RETURN.value, 'label': 'report'}
     query.append(orm.Dict, with_incoming='owner', edge_filters=edge, project='attributes')
     return dict(query.all())
@@ -69,9 +75,8 @@ def reports_of(pks: Iterable[int]) -> dict[int, dict[str, Any]]:
 def jobs_below(roots: Iterable[int]) -> list[Job]:
     """Return all jobs below some processes, those among the processes themselves included, by ascending PK."""
     root_of = {pk: pk for pk in roots}
-    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(root_of)}}, project=_OF_A_JOB)
-    rows = [(pk, *row) for pk, *row in query.all()] if root_of else []
-    jobs = [Job(pk, pk, *row) for pk, *row in rows]
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': among(root_of)}, project=OF_A_JOB)
+    jobs = [Job(pk, pk, *row) for pk, *row in query.all()]
     callers = list(root_of)
     while callers:
         query = orm.QueryBuilder()
@@ -80,13 +85,10 @@ def jobs_below(roots: Iterable[int]) -> list[Job]:
             orm.ProcessNode,
             with_incoming='caller',
             edge_filters={'type': {'in': CALLS}},
-            project=['node_type', *_OF_A_JOB],
+            project=['node_type', *OF_A_JOB],
         )
         below = query.all()
         root_of |= {pk: root_of[caller] for caller, _, pk, *_ in below}
         jobs += [Job(pk, root_of[pk], *row) for _, kind, pk, *row in below if 'CalcJobNode' in kind]
         callers = [pk for _, kind, pk, *_ in below if kind.startswith('process.workflow.')]
     return sorted(jobs, key=lambda job: job.pk)
-
-
-_OF_A_JOB = ['id', 'attributes.process_state', 'attributes.scheduler_state', 'attributes.exit_status']

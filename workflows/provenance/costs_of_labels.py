@@ -10,7 +10,7 @@ from aiida import orm
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.workflows.provenance.calls import calls_of, reports_of
+from aiida_prospect.workflows.provenance.calls import among, calls_of, reports_of
 from aiida_prospect.workflows.provenance.cycles import Cycle
 
 
@@ -55,7 +55,7 @@ def labellings(cycles: Iterable[Cycle]) -> dict[int, list[Labelling]]:
 
 def _codes(pks: Iterable[int]) -> dict[int, str]:
     query = orm.QueryBuilder()
-    query.append(orm.WorkflowNode, filters={'id': {'in': list(pks)}}, tag='owner', project='id')
+    query.append(orm.WorkflowNode, filters={'id': among(pks)}, tag='owner', project='id')
     query.append(orm.AbstractCode, with_outgoing='owner', edge_filters={'label': 'code'}, project='*')
     return {pk: code.full_label for pk, code in query.all()}
 
@@ -75,7 +75,7 @@ def _processes(calls: Iterable[tuple[int, str, str]]) -> dict[int, int]:
 def _noted(labels: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Return what was noted of each frame, for labels that were collected frame by frame."""
     query = orm.QueryBuilder()
-    query.append(orm.Data, filters={'id': {'in': list(labels)}}, tag='labels', project='id')
+    query.append(orm.Data, filters={'id': among(labels)}, tag='labels', project='id')
     query.append(orm.CalcFunctionNode, with_outgoing='labels', tag='creator')
     query.append(orm.Dict, with_outgoing='creator', filters={'attributes': {'has_key': 'frames'}}, project='attributes')
     return {pk: content['frames'] for pk, content in query.all() if isinstance(content['frames'], dict)}

@@ -1,0 +1,1 @@
+"""The report of a search: figures, and a page that needs nothing but a browser."""
