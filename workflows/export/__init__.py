@@ -1,0 +1,1 @@
+"""The result of a search as files for other programs, and for other people."""
