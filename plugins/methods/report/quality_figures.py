@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.calibration import MEDIAN_OF_NORMAL, usable_labels
 from aiida_prospect.methods.parity import Comparison
-from aiida_prospect.methods.report.style import BLUE, MANY, ORANGE, colour_of, cycle_legend, one_panel
+from aiida_prospect.methods.report.style import (
+    BLUE,
+    MANY,
+    ORANGE,
+    colour_of,
+    cycle_legend,
+    one_panel,
+    readable_log_ticks,
+)
 
 UNITS = {'energy': 'eV/atom', 'forces': 'eV/Å', 'stress': 'eV/Å³'}
 MAX_POINTS = 20000
@@ -42,6 +51,7 @@ def draw_parity(name: str, comparisons: Sequence[Comparison]) -> Figure | str:
     axis.plot([low, high], [low, high], color='black', lw=0.9)
     axis.set_xlim(low, high)
     axis.set_ylim(low, high)
+    axis.locator_params(nbins=6)
     if n_outside:
         axis.set_title(f'{n_outside} farther out (crosses on the border)', fontsize=9)
     axis.set_xlabel(f'{name} of the label ({UNITS[name]})')
@@ -83,6 +93,8 @@ def draw_calibration(cycles: Mapping[int, Frames]) -> Figure | str:
     ]
     axis.set_xscale('log')
     axis.set_yscale('log')
+    readable_log_ticks(axis.xaxis)
+    readable_log_ticks(axis.yaxis)
     axis.set_xlabel('spread of the ensemble (meV/atom)')
     axis.set_ylabel('true error (meV/atom)')
     cycle_legend(axis, sorted(samples), lines)
@@ -121,11 +133,13 @@ def draw_learning(name: str, comparisons: Sequence[Comparison], trainings: Seque
     _curve(axis, new, factor, 'o-', BLUE, 'next labels, before training (mean absolute)')
     _curve(axis, own, factor, 's--', ORANGE, f'{tested_on} frames (root mean square)')
     axis.set_yscale('log')
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.set_xlabel('labels trained on')
     axis.set_ylabel(f'error of the {name} ({unit})')
     low, high = axis.get_ylim()
     # Room for the legend above the curves.
     axis.set_ylim(low, high * (high / low) ** 0.3)
+    readable_log_ticks(axis.yaxis)
     axis.legend(loc='upper right')
     return figure
 
