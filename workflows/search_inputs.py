@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from aiida import orm
 from aiida.common import exceptions
-from aiida.common.links import LinkType
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
@@ -21,6 +20,7 @@ from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.pool.composition import check_composition
 from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
+from aiida_prospect.workflows.provenance.cycles import load_cycles
 
 if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
@@ -204,13 +204,13 @@ def get_builder_restart(
 ) -> ProcessBuilder:
     """Return a builder that takes up a search, however it ended; all settings can be changed before it is run.
 
-    Labels that were made are kept, also those of a cycle that did not come to its end.
+    Labels that were made are kept, also those of a cycle that did not come to its end, and those of earlier searches
+    that it took up itself.
 
     :param cycle: the last cycle to keep; ``None`` to keep everything.
     :raises ValueError: if the search never got to the end of that cycle.
     """
-    returned = node.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
-    cycles = {int(key[6:]): value for key, value in returned.items() if key.startswith('cycle_')}
+    cycles = {number: found.outputs for number, found in load_cycles(node).items()}
     complete = sorted(number for number, value in cycles.items() if 'pool' in value)
     if cycle is not None and cycle not in complete:
         raise ValueError(f'search {node.pk} has no complete cycle {cycle}; complete are: {complete or "none"}')
@@ -226,6 +226,8 @@ def get_builder_restart(
     }
     if last >= 0:
         restart |= {key: cycles[last][key] for key in ('pool', 'assessment') if key in cycles[last]}
-        restart['potentials'] = dict(cycles[last]['potentials'])
+        # A cycle without new labels goes on with the potentials of the one before.
+        trained = max(number for number, value in cycles.items() if number <= last and 'potentials' in value)
+        restart['potentials'] = dict(cycles[trained]['potentials'])
     builder.restart = restart
     return builder

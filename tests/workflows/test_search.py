@@ -107,6 +107,16 @@ def test_restart_keeps_the_labels(search, restarted_search):
     assert 'minima' in restarted_search.outputs
 
 
+def test_a_restart_of_a_restart_keeps_the_labels_of_both(search, restarted_search):
+    builder = SearchWorkChain.get_builder_restart(restarted_search)
+    assert builder.restart.cycle.value == 2
+    assert builder.restart.labels['cycle_00'].uuid == search.outputs.cycle_00.labels.uuid
+    assert builder.restart.labels['cycle_01'].uuid == restarted_search.outputs.cycle_01.labels.uuid
+    earlier = SearchWorkChain.get_builder_restart(restarted_search, 0)
+    assert earlier.restart.pool.uuid == search.outputs.cycle_00.pool.uuid
+    assert set(earlier.restart.labels) == {'cycle_00'}
+
+
 def test_restart_from_a_cycle_that_was_never_reached(search):
     with pytest.raises(ValueError, match='no complete cycle 7'):
         SearchWorkChain.get_builder_restart(search, 7)
