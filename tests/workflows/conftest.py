@@ -117,4 +117,6 @@ def restarted_search(make_builder, search):
 @pytest.fixture
 def begun_search(make_builder):
     """Return a search that has not done anything yet."""
-    return instantiate_process(get_manager().get_runner(), make_builder()).node
+    if 'begun' not in PKS:
+        PKS['begun'] = instantiate_process(get_manager().get_runner(), make_builder()).node.pk
+    return load_node(PKS['begun'])
