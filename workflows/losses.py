@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
+from aiida.common import exceptions
 from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessSpec
 
 from aiida_prospect.common.enums import JobLoss
@@ -25,7 +26,31 @@ def loss_of(node: orm.ProcessNode, others: Mapping[int, JobLoss] | None = None) 
 
     :param others: what exit statuses of the job itself mean.
     """
+    if node.exit_status and isinstance(node, orm.CalcJobNode) and node.exit_status not in LOSSES:
+        verdict = verdict_of_scheduler(node)
+        if verdict in LOSSES:
+            return LOSSES[verdict]
     return {**LOSSES, **(others or {})}.get(node.exit_status)
+
+
+def verdict_of_scheduler(job: orm.CalcJobNode) -> int | None:
+    """Return the exit status that the scheduler gives a job.
+
+    That of the parser replaces it, so of a job that was killed nothing is left but that its output is incomplete.
+    """
+    if job.computer is None:
+        return None
+    details = job.get_detailed_job_info()
+    if details is not None and details.get('retval', 0) != 0:
+        details = None
+    try:
+        verdict = job.computer.get_scheduler().parse_output(
+            details, job.get_scheduler_stdout() or '', job.get_scheduler_stderr() or ''
+        )
+    except (exceptions.FeatureNotAvailable, TypeError, ValueError, KeyError):
+        # The scheduler does not tell, or not in the words that its plugin knows.
+        return None
+    return None if verdict is None else int(verdict.status)
 
 
 def demand_after(

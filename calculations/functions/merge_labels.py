@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.methods.labels import NO_RESULT, label, runs_of_parts, summarise
+from aiida_prospect.methods.labels import NO_RESULT, label, runs_of_parts, share_cost, summarise
 
 
 @calcfunction
@@ -17,5 +17,6 @@ def merge_labels(screened: DatasetData, costs: orm.Dict, **parts: DatasetData) -
     :param parts: evaluated or relaxed frames; of two that are about the same frame the later key counts.
     """
     runs = runs_of_parts([parts[key].frames for key in sorted(parts)])
+    runs = share_cost(runs, costs.get('core_seconds', 0.0))
     labels = label(screened.frames, runs, otherwise=costs.get('failure', NO_RESULT))
-    return {'labels': DatasetData(labels), 'report': orm.Dict(summarise(labels, **costs.get_dict()))}
+    return {'labels': DatasetData(labels), 'report': orm.Dict(summarise(labels, runs, **costs.get_dict()))}

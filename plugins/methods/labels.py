@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Run:
     :param positions: (n, 3), Å; ``None`` if the atoms did not move.
     :param cell: (3, 3), Å; ``None`` if it did not change.
     :param steps: energies computed.
+    :param memory_mb: of all processes together or of one, as the program tells; ``None`` if it does not.
     """
 
     status: LabelStatus
@@ -38,6 +39,8 @@ class Run:
     positions: FloatArray | None = None
     cell: FloatArray | None = None
     steps: int = 0
+    core_seconds: float = 0.0
+    memory_mb: float | None = None
 
 
 def screen(candidates: Frames, prechecks: Prechecks) -> Frames:
@@ -150,11 +153,27 @@ def count_by_status(labels: Frames) -> dict[str, int]:
     return {str(status): int(np.sum(labels.known('status') == str(status))) for status in LabelStatus}
 
 
-def summarise(labels: Frames, **costs: Any) -> dict[str, Any]:
-    """Return the counts by status, the energies computed, and the costs given."""
+def share_cost(runs: Mapping[int, Run], core_seconds: float) -> dict[int, Run]:
+    """Return the runs of one job with their parts of what it took, in proportion to the energies computed."""
+    total = sum(run.steps for run in runs.values())
+    share = core_seconds / total if total else 0.0
+    return {index: replace(run, core_seconds=share * run.steps) for index, run in runs.items()}
+
+
+def summarise(labels: Frames, runs: Mapping[int, Run], **costs: Any) -> dict[str, Any]:
+    """Return the counts by status, the energies computed, and what the labels took, together and one by one.
+
+    :param runs: by index of the frame; a frame without one took nothing.
+    """
+    ordered = [runs.get(index, Run(LabelStatus.FAILED)) for index in range(len(labels))]
     return {
         'frames': len(labels),
         'by_status': count_by_status(labels),
         'evaluations': int(np.sum(labels.known('steps'))),
+        'core_seconds': sum(run.core_seconds for run in ordered),
+        'by_frame': {
+            'core_seconds': [round(run.core_seconds, 3) for run in ordered],
+            'memory_mb': [run.memory_mb for run in ordered],
+        },
         **costs,
     }

@@ -15,14 +15,7 @@ from aiida_prospect.methods.labels import Run
 UNITS = {'energy_units': 'eV', 'forces_units': 'ev / angstrom', 'stress_units': 'GPascal'}
 
 
-def read_run(
-    parameters: Mapping[str, Any],
-    forces: NDArray[np.float64],
-    stress: NDArray[np.float64],
-    *,
-    reason: str = '',
-    steps: int = 1,
-) -> Run:
+def read_run(parameters: Mapping[str, Any], forces: NDArray[np.float64], stress: NDArray[np.float64]) -> Run:
     """Return the label that a run of pw.x gives.
 
     With smearing the energy that pw.x calls total, ``energy`` here, contains the −TS of the smearing
@@ -38,12 +31,10 @@ def read_run(
         if parameters.get(key, unit) != unit:
             raise ValueError(f'`{key}` is {parameters[key]!r}, expected {unit!r}')
     if not parameters.get('convergence_info', {}).get('scf_conv', {}).get('convergence_achieved', False):
-        return Run(LabelStatus.UNCONVERGED, 'the run does not say that it reached self-consistency', steps=steps)
+        return Run(LabelStatus.UNCONVERGED, 'the run does not say that it reached self-consistency')
     return Run(
         LabelStatus.OK,
-        reason,
         energy=float(parameters['energy']),
         forces=np.asarray(forces)[-1],
         stress=stress_from_quantumespresso(np.asarray(stress)[-1]),
-        steps=steps,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from aiida import orm
@@ -62,8 +62,13 @@ class LabelWorkChain(PatientProcess, WorkChain):
 
     An implementation defines :meth:`should_label`, :meth:`label_candidates` and :meth:`collect_labels`, and a class
     method ``get_builder_from_protocol(candidates, *, protocol=None, overrides=None, ...)`` that also takes ``None`` for
-    candidates that do not exist yet. It must be launchable from a plain dictionary of its inputs.
+    candidates that do not exist yet. It must be launchable from a plain dictionary of its inputs. For the command line
+    it says for which calculation its ``code`` is (``PLUGIN``), and which keyword takes the label of a family of
+    potentials (``FAMILY``), if it needs one.
     """
+
+    PLUGIN: ClassVar[str] = 'python'
+    FAMILY: ClassVar[str] = ''
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:

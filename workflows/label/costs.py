@@ -1,0 +1,37 @@
+"""What runs of programs took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiida import orm
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What one run of a program did and took, as far as it says.
+
+    :param energies: how many it computed.
+    :param wall_seconds: ``None`` if it was cut short before it could tell.
+    """
+
+    energies: int = 0
+    wall_seconds: float | None = None
+    memory_mb: float | None = None
+
+
+def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
+    """Return wall time by number of processes; nothing if the result came from the cache.
+
+    Of a run that was cut short the scheduler may know how long it lasted.
+    """
+    if run.base.caching.is_created_from_cache:
+        return 0.0
+    seconds = cost.wall_seconds
+    if seconds is None:
+        job = run.get_last_job_info() or {}
+        seconds = job.get('wallclock_time_seconds') or 0.0
+    resources = run.get_option('resources') or {}
+    per_machine = resources.get('num_mpiprocs_per_machine', 1)
+    processes = resources.get('tot_num_mpiprocs') or resources.get('num_machines', 1) * per_machine
+    return float(seconds) * float(processes)
