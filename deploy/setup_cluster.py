@@ -28,7 +28,11 @@ OPTIONS = {
     'daemon.timeout': 30,
     # That of RabbitMQ newer than 3.8.14: what it warns of is cured by `consumer_timeout`, see deploy/rabbitmq.conf.
     'warnings.rabbitmq_version': False,
-    'caching.enabled_for': ['aiida.calculations:prospect.*', 'aiida.calculations:quantumespresso.pw'],
+    'caching.enabled_for': [
+        'aiida.calculations:prospect.*',
+        'aiida.calculations:quantumespresso.pw',
+        'aiida.calculations:vasp.vasp',
+    ],
 }
 DEFAULTS = {
     'PROSPECT_POSTGRES_HOST': '127.0.0.1',

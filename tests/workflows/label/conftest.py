@@ -12,6 +12,9 @@ CHEAP = {
     'relax': {'kpoints_distance': 3.0, 'max_iterations': 1, 'parameters': {'CONTROL': {'nstep': 2}}},
 }
 
+# Steps of the stand-in for VASP cost next to nothing, but each run a second; this relaxation is broken off.
+SHORT = {'relax': {'max_iterations': 1, 'parameters': {'nsw': 3}}}
+
 
 @pytest.fixture
 def label_calculator(python_code):
@@ -38,6 +41,21 @@ def label_quantumespresso(pw_code, pseudo_family):
             **{'code': pw_code, 'pseudo_family': pseudo_family.label, **options},
             protocol='fast',
             overrides={**CHEAP, **(overrides or {})},
+        )
+
+    return build
+
+
+@pytest.fixture
+def label_vasp(make_vasp_code, potcar_family):
+    """Return a factory of builders that label with a program that stands in for VASP."""
+
+    def build(frames, overrides=None, *, failures='', **options):
+        return WorkflowFactory('prospect.label.vasp').get_builder_from_protocol(
+            DatasetData(frames),
+            **{'code': make_vasp_code(failures), 'potential_family': potcar_family, **options},
+            protocol='fast',
+            overrides={**SHORT, **(overrides or {})},
         )
 
     return build

@@ -6,11 +6,19 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.plugins.entry_point import get_entry_point_names
+from ase.build import bulk
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.common.units import virial_from_stress
 from aiida_prospect.workflows.label.base import LabelWorkChain
 
 PREFIX = 'prospect.label.'
+# Enough plane waves for the energy to be nearly that of a complete set, also when the set changes with the cell, and
+# smearing that makes the free energy and that without entropy two different functions.
+SMOOTH = {'quantumespresso': {'parameters': {'SYSTEM': {'ecutwfc': 30.0, 'smearing': 'fermi-dirac', 'degauss': 0.1}}}}
+STEP = 0.01
+STRAIN = np.array([[1.0, 0.5, 0.0], [0.5, -0.2, 0.0], [0.0, 0.0, 0.6]])
+SHIFT = np.array([[0.0, 0.0, 0.0], [1.0, 0.4, -0.7]])
 NAMES = [name.removeprefix(PREFIX) for name in get_entry_point_names('aiida.workflows') if name.startswith(PREFIX)]
 
 
@@ -18,6 +26,12 @@ NAMES = [name.removeprefix(PREFIX) for name in get_entry_point_names('aiida.work
 def build(request):
     """Return the factory of builders of one code; it is in `conftest.py` beside this file."""
     return request.getfixturevalue(f'label_{request.param}')
+
+
+@pytest.fixture
+def smooth(request):
+    """Return what makes the energies of the code of this test smooth functions of the cell."""
+    return SMOOTH.get(request.node.callspec.params['build'], {})
 
 
 @pytest.fixture
@@ -70,9 +84,41 @@ def test_labels_are_the_candidates_with_numbers_and_status(build, candidates, ta
     assert report['by_status'] == {'ok': 2, 'rejected': 1, 'unconverged': 0, 'failed': 0}
     assert report['evaluations'] == int(np.sum(steps))
     assert report['core_seconds'] > 0
+    seconds = report['by_frame']['core_seconds']
+    assert [second > 0 for second in seconds] == [True, False, True]
+    assert sum(seconds) == pytest.approx(report['core_seconds'], abs=0.01)
     jobs = {child.pk for child in node.called_descendants if isinstance(child, orm.CalcJobNode)}
     assert runs_behind(outputs['labels'])
     assert runs_behind(outputs['labels']) <= jobs
+
+
+def strained_crystals():
+    """Return a compressed crystal without symmetry, and it strained and with an atom moved, to and fro."""
+    atoms = bulk('Si', 'diamond', a=5.2)
+    atoms.positions[1] += [0.05, 0.1, -0.03]
+    family = [atoms]
+    for sign in (1, -1):
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell.array @ (np.eye(3) + sign * STEP * STRAIN), scale_atoms=True)
+        moved = atoms.copy()
+        moved.positions += sign * STEP * SHIFT
+        family += [strained, moved]
+    return Frames.from_atoms(family)
+
+
+def test_forces_stress_and_virial_are_derivatives_of_the_energy(build, smooth):
+    """The same signs, units and energy from every code: with smearing only the free energy has these derivatives."""
+    outputs, node = run_get_node(build(strained_crystals(), smooth))
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    energy, volume = labels.energy, labels.volumes
+    derivative = (energy[1] - energy[3]) / (2 * STEP)
+    virial = virial_from_stress(labels.stress, volume)[0]
+    assert np.sum(labels.stress[0] * STRAIN) * volume[0] == pytest.approx(derivative, rel=0.02)
+    assert np.sum(virial * STRAIN) == pytest.approx(-derivative, rel=0.02)
+    compressed = derivative < 0
+    assert compressed == (np.trace(labels.stress[0]) < 0) == (np.trace(virial) > 0)
+    assert -np.sum(labels.forces[:2] * SHIFT) == pytest.approx((energy[2] - energy[4]) / (2 * STEP), rel=0.01)
 
 
 def test_work_chain_honours_the_contract(build, candidates):
