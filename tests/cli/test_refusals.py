@@ -37,7 +37,7 @@ def refuse(python_code):
         (['Si8', '--max-labels', '2'], 'a search needs at least 4'),
         (['Si8', '--max-cycles', '0'], '`max_cycles` must be greater than 0'),
         (['Si8', '--strategy', 'guess'], 'laqa, prospect, random, uncertainty'),
-        (['Si8', '--labels', 'oracle'], 'calculator, quantumespresso'),
+        (['Si8', '--labels', 'oracle'], 'calculator, quantumespresso, vasp'),
         (['Si8', '--potential', 'Si_nobody'], 'Si_Zuo_JPCA2020'),
         (['XeF2'], 'give a calculator of ASE'),
         (['Si8', '--force-field', 'guess'], 'deepmd, pod'),
@@ -69,6 +69,19 @@ def test_missing_pseudopotential(refuse, pw_code, pseudo_family):
 def test_family_that_is_not_installed(refuse, pw_code):
     answer = refuse('Si8', '--labels', 'quantumespresso', '--code', pw_code.full_label, '--pseudos', 'nobody')
     assert 'aiida-pseudo install' in answer
+
+
+def test_potcars_that_are_not_there(refuse, make_vasp_code, potcar_family):
+    command = ['--labels', 'vasp', '--code', make_vasp_code().full_label, '--pseudos']
+    assert 'aiida-vasp potcar uploadfamily' in refuse('Si8', *command, 'nobody')
+    assert 'no POTCAR `Al` for Al' in refuse('Al4O6', *command, potcar_family)
+
+
+def test_code_of_another_program(refuse, make_vasp_code, pw_code, pseudo_family, potcar_family):
+    answer = refuse('Si8', '--labels', 'vasp', '--code', pw_code.full_label, '--pseudos', potcar_family)
+    assert 'is for `quantumespresso.pw`, needed is one for `vasp.vasp`' in answer
+    command = ['--labels', 'quantumespresso', '--code', make_vasp_code().full_label, '--pseudos', pseudo_family.label]
+    assert 'is for `vasp.vasp`, needed is one for `quantumespresso.pw`' in refuse('Si8', *command)
 
 
 def test_executable_that_is_not_installed(python_code, aiida_localhost, pseudo_family):
