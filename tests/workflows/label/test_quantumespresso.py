@@ -10,19 +10,21 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.workflows.label.plugin import runs_of
 from aiida_prospect.workflows.label.quantumespresso import find_cutoffs, load_family
+
+ANYTHING = dict.fromkeys(('distance', 'distance_floor', 'volume_min', 'volume_max', 'angle', 'aspect', 'height'))
 
 
 def test_frame_without_self_consistency_is_never_ok_and_a_failure_is_explained(label_quantumespresso):
     """Two iterations are too few for one crystal, and on two atoms at one place pw.x gives up."""
     collapsed = Atoms('Si2', positions=[[0, 0, 0], [0, 0, 0]], cell=[5, 5, 5], pbc=True)
     frames = Frames.from_atoms([bulk('Si', 'diamond', a=5.43), collapsed])
-    off = dict.fromkeys(('distance', 'distance_floor', 'volume_min', 'volume_max', 'angle', 'aspect', 'height'))
     overrides = {
         'parameters': {'SYSTEM': {'ecutwfc': 12.0}, 'ELECTRONS': {'electron_maxstep': 2}},
         'max_iterations': 1,
         'max_concurrent': 2,
-        'prechecks': off,
+        'prechecks': ANYTHING,
     }
     outputs, node = run_get_node(label_quantumespresso(frames, overrides))
     assert node.exit_status == node.process_class.exit_codes.ERROR_NO_LABELS.status
@@ -50,6 +52,57 @@ def test_a_run_out_of_wall_time_is_repeated_with_more(label_quantumespresso, sil
     runs = [run for child in node.called if child.process_label == 'PwBaseWorkChain' for run in child.called]
     limits = sorted(run.get_option('max_wallclock_seconds') for run in runs if run.process_label == 'PwCalculation')
     assert limits == [1, 600]
+
+
+def test_relaxation_into_a_cell_of_other_k_points_ends_with_a_single_point(label_quantumespresso):
+    """The mesh of a relaxation is that of its first cell; silicon that expands comes to need fewer k-points."""
+    overrides = {
+        'etot_conv_thr_per_atom': 1e-3,
+        'relax': {
+            'kpoints_distance': 2.04,
+            'conv_thr_per_atom': 1e-7,
+            'parameters': {'CONTROL': {'forc_conv_thr': 1e-2}, 'CELL': {'press_conv_thr': 20.0}},
+        },
+    }
+    builder = label_quantumespresso(Frames.from_atoms([bulk('Si', 'diamond', a=5.1)]), overrides)
+    builder.task = 'relax'
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    runs = [run for child in node.called if child.process_label == 'PwBaseWorkChain' for run in runs_of(child)]
+    meshes = [run.inputs.kpoints.get_kpoints_mesh()[0] for run in runs]
+    assert meshes == [[2, 2, 2], [1, 1, 1]]
+    assert runs[-1].inputs.parameters['CONTROL']['calculation'] == 'scf'
+    assert runs[-1].inputs.parameters['SYSTEM']['nosym'] is False
+    assert labels.energy[0] == pytest.approx(runs[-1].outputs.output_parameters['energy'])
+    assert labels.cells[0] == pytest.approx(np.array(runs[0].outputs.output_structure.cell))
+
+
+def test_moments_and_charge_reach_the_program_and_memory_is_told(label_quantumespresso):
+    """Two atoms of silicon far apart have the moments of free atoms, less what the charge takes."""
+    far = Atoms('Si2', positions=[[0, 0, 0], [0, 0, 4.5]], cell=[4.5, 4.5, 9.0], pbc=True)
+    system = {'ecutwfc': 8.0, 'nspin': 2, 'starting_magnetization': {'Si': 0.6}, 'tot_charge': 1.0}
+    outputs, node = run_get_node(
+        label_quantumespresso(Frames.from_atoms([far]), {'parameters': {'SYSTEM': system}, 'prechecks': ANYTHING})
+    )
+    assert node.is_finished_ok, node.exit_message
+    runs = [run for child in node.called if child.process_label == 'PwBaseWorkChain' for run in runs_of(child)]
+    told = runs[-1].outputs.output_parameters.get_dict()
+    assert told['number_of_electrons'] == pytest.approx(7.0)
+    assert told['total_magnetization'] > 0.5
+    assert outputs['report']['by_frame']['memory_mb'][0] > 0
+
+
+@pytest.mark.parametrize(
+    ('system', 'words'),
+    [
+        ({'nspin': 2}, 'starting_magnetization'),
+        ({'starting_magnetization': {'Si': 0.5}}, r'without `nspin: 2`'),
+    ],
+)
+def test_spin_without_effect_is_refused(label_quantumespresso, silicon_frames, system, words):
+    with pytest.raises(ValueError, match=words):
+        run_get_node(label_quantumespresso(silicon_frames(1), {'parameters': {'SYSTEM': system}}))
 
 
 def test_unknown_family_is_refused_with_what_is_there(label_quantumespresso, silicon_frames):
