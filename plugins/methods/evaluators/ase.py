@@ -59,6 +59,8 @@ class AseEvaluator:
         atoms = Atoms(numbers=group.numbers, positions=frames.positions[owned], cell=frames.cells[index], pbc=True)
         calculator = self._calculator(group)
         energy = calculator.get_property('energy', atoms)
+        # With smeared electrons the energy of ASE is extrapolated; forces and stress belong to the free one.
+        energy = getattr(calculator, 'results', {}).get('free_energy', energy)
         forces = np.array(calculator.get_property('forces', atoms))
         try:
             stress = voigt_6_to_full_3x3_stress(calculator.get_property('stress', atoms))

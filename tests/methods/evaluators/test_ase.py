@@ -1,0 +1,31 @@
+"""Tests of calculators of ASE as evaluators."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.ase import AseEvaluator
+
+STEP = 1e-3
+
+
+class Smeared(EMT):
+    """Tells, as calculators with smeared electrons do, an energy that is not the one that forces are derivatives of."""
+
+    def calculate(self, *arguments, **keywords):
+        super().calculate(*arguments, **keywords)
+        self.results['energy'] += 0.1 * self.atoms.positions[1, 0] ** 2
+
+
+def test_energy_is_the_one_whose_derivatives_the_forces_are():
+    crystal = bulk('Cu', cubic=True)
+    crystal.positions[1] += [0.3, 0.1, 0.0]
+    family = [crystal.copy() for _ in range(3)]
+    for sign, atoms in zip((0, 1, -1), family, strict=True):
+        atoms.positions[1, 0] += sign * STEP
+    result = AseEvaluator(Smeared).evaluate(Frames.from_atoms(family))
+    derivative = (result.energy[1] - result.energy[2]) / (2 * STEP)
+    assert -result.forces[1, 0] == pytest.approx(derivative, rel=1e-4)
+    assert np.abs(derivative) > 0.1
