@@ -13,8 +13,10 @@ from aiida import orm
 from aiida.transports import Transport
 
 from aiida_prospect.campaign.findings import Finding, Level
+from aiida_prospect.workflows.label.potcars import known_families
 from aiida_prospect.workflows.label.quantumespresso import PLUGIN as PW
 from aiida_prospect.workflows.label.quantumespresso import find_cutoffs, load_family, load_pw_base
+from aiida_prospect.workflows.label.vasp import VaspLabelWorkChain, find_encut
 
 PYTHON = re.compile(r'(.*/)?python[\d.]*')
 LEAST_PYTHON = (3, 10)
@@ -113,3 +115,34 @@ def check_pseudos(codes: Sequence[orm.AbstractCode], search: orm.WorkChainNode |
         return
     told = ', '.join(f'{key} {value:g} Ry' for key, value in cutoffs.items())
     yield Finding(Level.OK, 'pseudopotentials', f'{label}: {", ".join(elements)}, {told}')
+
+
+def check_potcars(codes: Sequence[orm.AbstractCode], search: orm.WorkChainNode | None) -> Iterator[Finding]:
+    """Look for the POTCARs that codes of VASP need."""
+    if not any(code.default_calc_job_plugin == VaspLabelWorkChain.PLUGIN for code in codes):
+        return
+    try:
+        VaspLabelWorkChain.process_class()
+    except ModuleNotFoundError as exception:
+        yield Finding(Level.ERROR, 'POTCARs', str(exception), 'pip install "aiida-prospect[vasp]"')
+        return
+    upload = 'aiida-vasp potcar uploadfamily --path FOLDER --name LABEL --description TEXT'
+    if search is None or VaspLabelWorkChain.FAMILY not in search.inputs.label:
+        families = ', '.join(known_families())
+        level = Level.OK if families else Level.ERROR
+        yield Finding(level, 'POTCARs', families or 'no family is uploaded', '' if families else upload)
+        return
+    label, elements = search.inputs.label, tuple(search.inputs.pool.parameters['composition'])
+    family, settings = label.potential_family.value, label.single_point
+    try:
+        encut = find_encut(
+            family,
+            elements,
+            label.potential_mapping.get_dict(),
+            settings.parameters.get_dict(),
+            settings.encut_factor.value,
+        )
+    except ValueError as exception:
+        yield Finding(Level.ERROR, 'POTCARs', str(exception), upload)
+        return
+    yield Finding(Level.OK, 'POTCARs', f'{family}: {", ".join(elements)}, {encut:g} eV')

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.manage import get_manager
 
-from aiida_prospect.campaign.codes import check_executable, check_pseudos, check_python, is_python
+from aiida_prospect.campaign.codes import check_executable, check_potcars, check_pseudos, check_python, is_python
 from aiida_prospect.campaign.findings import Finding, Level, has_errors
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection
 from aiida_prospect.campaign.services import check_broker, check_daemon, check_storage
@@ -38,6 +38,7 @@ def examine(search_pk: int | None = None) -> Iterator[Finding]:
         yield Finding(Level.ERROR, 'codes', 'there are none', remedy)
     yield from check_machines(codes, needs_deepmd=_trains_deepmd(search))
     yield from check_pseudos(list(codes), search)
+    yield from check_potcars(list(codes), search)
 
 
 def all_codes() -> dict[orm.AbstractCode, bool]:

@@ -7,7 +7,7 @@ from aiida.orm import Computer, InstalledCode, Int, User
 from aiida.transports.plugins.local import LocalTransport
 
 from aiida_prospect.calculations.runners.versions import MODULES
-from aiida_prospect.campaign.codes import check_executable, check_pseudos, check_python, judge_python
+from aiida_prospect.campaign.codes import check_executable, check_potcars, check_pseudos, check_python, judge_python
 from aiida_prospect.campaign.doctor import all_codes, check_machines
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.machines import check_computer
@@ -151,6 +151,12 @@ def test_pseudopotentials_are_looked_for_where_there_is_a_code_for_them(python_c
     (finding,) = check_pseudos([python_code, pw_code], None)
     assert finding.level is Level.OK
     assert pseudo_family.label in finding.message
+
+
+def test_potcars_are_looked_for_where_there_is_a_code_for_them(python_code, make_vasp_code, potcar_family):
+    assert list(check_potcars([python_code], None)) == []
+    (finding,) = check_potcars([python_code, make_vasp_code()], None)
+    assert (finding.level, finding.message) == (Level.OK, potcar_family)
 
 
 def test_command(python_code, capsys):

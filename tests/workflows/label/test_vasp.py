@@ -77,6 +77,7 @@ def test_what_a_user_sets_reaches_the_program_and_atoms_keep_their_order(label_v
         'parameters': {'ISPIN': 2, 'nelect': 55.0},
         'magmom_mapping': {'Na': 0.5, 'default': 1.5},
         'potential_mapping': {'Na': 'Na_pv'},
+        'ldau_mapping': {'mapping': {'Na': ['p', 2.0]}, 'utype': 2},
     }
     outputs, node = run_get_node(label_vasp(Frames.from_atoms([atoms]), overrides))
     assert node.is_finished_ok, node.exit_message
@@ -84,6 +85,7 @@ def test_what_a_user_sets_reaches_the_program_and_atoms_keep_their_order(label_v
     incar = job.inputs.parameters.get_dict()
     assert incar['encut'] == pytest.approx(1.3 * 265.0), 'the largest ENMAX is that of chlorine'
     assert (incar['ispin'], incar['nelect'], incar['gga'], incar['nsw']) == (2, 55.0, 'PE', 0)
+    assert np.ravel(incar['ldauu']).astype(float).max() == 2.0
     assert incar['magmom'].split() == ['0.5', '1.5'] * 4
     assert incar['ediff'] == pytest.approx(8e-6)
     assert {potcar.full_name for potcar in job.inputs.potential.values()} == {'Na_pv', 'Cl'}

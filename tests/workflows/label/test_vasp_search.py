@@ -5,6 +5,9 @@ import yaml
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_prospect.campaign.codes import check_potcars
+from aiida_prospect.campaign.doctor import codes_of
+from aiida_prospect.campaign.findings import Level
 from aiida_prospect.cli import foreground
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.workflows.search import SearchWorkChain
@@ -36,6 +39,8 @@ def test_search_with_labels_of_vasp_ends_and_counts_what_they_cost(
     assert search.exit_status == SearchWorkChain.exit_codes.ERROR_BUDGET_SPENT.status, search.exit_message
     assert search.outputs.stop['reason'] == 'max_core_hours'
     assert len(search.outputs.minima) == 1
+    (finding,) = check_potcars(list(codes_of(search)), search)
+    assert (finding.level, finding.message) == (Level.OK, f'{potcar_family}: Si, 325 eV')
     summary = summarise(search)
     assert summary['labels']['by_status'] == {'ok': 5}
     jobs = [job for job in search.called_descendants if job.process_label == 'VaspCalculation']
