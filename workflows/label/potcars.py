@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
+from aiida.common import exceptions
 from aiida.plugins import DataFactory
 
 FAMILIES = {'type_string': 'vasp.potcar'}
@@ -57,7 +58,12 @@ def largest_enmax(potcars: Mapping[str, Any]) -> float:
     """
     cutoffs = []
     for element, potcar in potcars.items():
-        said = ENMAX.search(potcar.get_content().decode())
+        try:
+            said = ENMAX.search(potcar.get_content().decode())
+        except exceptions.NotExistent as exception:
+            raise ValueError(
+                f'the file of the POTCAR `{potcar.full_name}` of {element} is not in this profile: upload it here'
+            ) from exception
         if said is None:
             raise ValueError(f'the POTCAR `{potcar.full_name}` of {element} does not tell ENMAX: give `encut` yourself')
         cutoffs.append(float(said.group(1)))

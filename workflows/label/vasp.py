@@ -130,7 +130,7 @@ class VaspLabelWorkChain(PluginLabelWorkChain):
         :param options: ``metadata.options`` of the jobs, laid over those of the protocol.
         """
         builder, values = cls.build(candidates, code, potential_family, protocol, overrides, options)
-        proposed = load_vasp().get_protocol_inputs('balanced')['potential_mapping']
+        proposed = load_vasp().get_protocol_inputs().get('potential_mapping', {})
         builder.potential_mapping = orm.Dict({**proposed, **values['potential_mapping'], **(potential_mapping or {})})
         for name in ('magmom_mapping', 'ldau_mapping'):
             if values[name]:

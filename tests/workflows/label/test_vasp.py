@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,12 +63,19 @@ def test_each_failure_ends_as_a_frame_with_status_and_reason(label_vasp):
     assert report['by_frame']['memory_mb'][:2] == [52.0, 52.0]
 
 
-def test_a_job_that_was_cut_short_is_repeated(label_vasp, silicon_frames):
-    outputs, node = run_get_node(label_vasp(silicon_frames(1, n_atoms=2), failures='once=unfinished'))
+@pytest.mark.parametrize(('task', 'statuses'), [('single_point', [700, 0]), ('relax', [700, 702, 0])])
+def test_a_job_that_was_cut_short_is_repeated(label_vasp, silicon_frames, task, statuses):
+    """A relaxation goes on from the last structure that was written; broken off, it still gets a single point."""
+    builder = label_vasp(silicon_frames(1, n_atoms=2), failures='once=unfinished')
+    builder.task = task
+    outputs, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
-    labels = outputs['labels'].frames
-    assert (labels.status.tolist(), labels.reason.tolist()) == (['ok'], [''])
-    assert [job.exit_status for job in jobs_of(node)] == [700, 0]
+    assert outputs['labels'].frames.status.tolist() == ['ok']
+    jobs = jobs_of(node)
+    assert [job.exit_status for job in jobs] == statuses
+    assert [Path(job.get_remote_workdir()).exists() for job in jobs] == [status != 0 for status in statuses]
+    cells = [np.array(job.inputs.structure.cell) for job in jobs]
+    assert np.allclose(cells[0], cells[1]) == (task == 'single_point')
 
 
 def test_what_a_user_sets_reaches_the_program_and_atoms_keep_their_order(label_vasp):
