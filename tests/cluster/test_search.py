@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name('search.py')
 TOLERANCE = 1e-8
 
 
-@pytest.fixture(params=[4, 8], ids=['Si4', 'Si8'])
+@pytest.fixture(params=[8], ids=['Si8'])
 def n_atoms(request) -> int:
     return request.param
 
