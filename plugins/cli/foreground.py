@@ -24,6 +24,8 @@ from aiida_prospect.cli.progress import describe
 
 LOGGER = logging.getLogger(__name__)
 INTERVAL = 2.0
+# s, between questions whether a child has ended.
+LONGEST_POLL = 1.0
 # How often, and for how long, s, the jobs are asked to end after an interrupt.
 KILLS, PATIENCE = 6, 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -66,7 +68,9 @@ class ForegroundRunner(Runner):
 
     def __init__(self) -> None:
         manager = get_manager()
-        super().__init__(poll_interval=manager.get_option('runner.poll.interval'), persister=manager.get_persister())
+        # That of profiles with a broker, which tells of ends, is a minute.
+        interval = min(manager.get_option('runner.poll.interval'), LONGEST_POLL)
+        super().__init__(poll_interval=interval, persister=manager.get_persister())
         self._started: list[Process] = []
 
     def instantiate_process(self, *arguments: Any, **inputs: Any) -> Process:

@@ -8,6 +8,8 @@ import time
 import pytest
 from aiida import orm
 from aiida.engine import ToContext, WorkChain
+from aiida.engine.runners import Runner
+from aiida.manage.manager import Manager
 from aiida.plugins import CalculationFactory
 
 from aiida_prospect.cli import foreground
@@ -54,3 +56,11 @@ def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay
     assert time.monotonic() - start < LONG / 2
     assert node.is_killed
     assert all(child.is_terminated for child in node.called_descendants)
+
+
+def test_children_are_asked_often_whatever_the_profile_says(aiida_profile, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Manager, 'get_option', lambda self, name: 60)
+    monkeypatch.setattr(Runner, '__init__', lambda self, poll_interval, persister: seen.append(poll_interval))
+    foreground.ForegroundRunner()
+    assert seen == [foreground.LONGEST_POLL]
