@@ -6,6 +6,7 @@ import posixpath
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,9 @@ from aiida_prospect.campaign.findings import Finding, Level
 
 class Unreachable(ConnectionError):
     """A computer with which no connection could be made, or with which it broke off."""
+
+
+SLURM = 'core.slurm'
 
 
 @contextmanager
@@ -87,6 +91,20 @@ def jobs_in_queue(computer: orm.Computer, transport: Transport) -> dict[str, Job
     scheduler = computer.get_scheduler()
     scheduler.set_transport(transport)
     return dict(scheduler.get_jobs(as_dict=True))
+
+
+def jobs_in_accounts(computer: orm.Computer, transport: Transport, since: datetime) -> dict[str, str]:
+    """Return the identifiers of jobs by their names, also of those that have left the queue; only SLURM tells.
+
+    :param since: when the first of them was submitted.
+    """
+    if computer.scheduler_type != SLURM:
+        return {}
+    day = f'{since - timedelta(days=1):%Y-%m-%d}'
+    command = f'sacct --noheader --parsable2 --allocations --starttime {day} --format JobIDRaw,JobName'
+    status, told, _ = transport.exec_command_wait(command)
+    rows = [line.partition('|') for line in told.splitlines()] if status == 0 else []
+    return {name: identifier for identifier, _, name in rows}
 
 
 def check_scheduler(computer: orm.Computer, transport: Transport) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,13 +19,12 @@ from plumpy.futures import unwrap_kiwi_future
 from plumpy.process_states import ProcessState
 
 from aiida_prospect.campaign.findings import Level
-from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_queue
+from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_accounts, jobs_in_queue
 from aiida_prospect.campaign.stranded import FOREGROUND, announce, find_stranded, forget_silence, silent_for
 from aiida_prospect.workflows.delivery import broker_answers
 
 # AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
 PAUSED_BY_AIIDA = 'Pausing after failed transport task'
-SUBMITTING = 'submit_calculation'
 UNFINISHED = tuple(state.value for state in (ProcessState.CREATED, ProcessState.RUNNING, ProcessState.WAITING))
 OURS = ('aiida.workflows:prospect.', 'aiida.calculations:prospect.')
 # Where the attempts of a process are kept, so that a watch that is started again waits as long as the one before.
@@ -99,16 +98,12 @@ class Watcher:
         if not self.check_daemon():
             return result
         result.revived = self.revive()
-        by_computer: dict[int, list[orm.CalcJobNode]] = defaultdict(list)
-        for job in self.paused_jobs():
-            by_computer[job.computer.pk].append(job)
-        for jobs in by_computer.values():
+        for jobs in by_computer(self.paused_jobs()):
             due = [job for job in jobs if due_at(job, self.wait) <= timezone.now()]
             result.waiting += [job.pk for job in jobs if job not in due]
             if not due:
                 continue
-            if self.answers(due[0].computer):
-                self.adopt(due)
+            if self.answers(due[0].computer) and self.adopt(due):
                 for job in due:
                     (result.played if self.play(job) else result.failed).append(job.pk)
             else:
@@ -159,11 +154,16 @@ class Watcher:
         orphans = {pk for pk in stranded if (caller := processes[pk].caller) is not None and caller.is_terminated}
         for pk in sorted(orphans):
             self._end(processes[pk], 'no worker knew of it, and nobody waits for it any more')
-        for pk in sorted(stranded - orphans):
+        lost = {pk: processes[pk] for pk in sorted(stranded - orphans)}
+        for jobs in by_computer(node for node in lost.values() if isinstance(node, orm.CalcJobNode)):
+            if not self.adopt(jobs):
+                # Whether they run cannot be known now.
+                lost = {pk: node for pk, node in lost.items() if node not in jobs}
+        for pk, process in lost.items():
             announce(pk)
             forget_silence([pk])
-            self.note(processes[pk], logging.WARNING, 'no worker knew of it; it was handed to the daemon again')
-        return sorted(stranded - orphans)
+            self.note(process, logging.WARNING, 'no worker knew of it; it was handed to the daemon again')
+        return list(lost)
 
     def paused_jobs(self) -> Iterator[orm.CalcJobNode]:
         """Yield the jobs that AiiDA paused, below the searches or below any process of this package."""
@@ -206,26 +206,31 @@ class Watcher:
             self.logger.warning('%s: %s', finding.subject, finding.message)
         return not bad
 
-    def adopt(self, jobs: Sequence[orm.CalcJobNode]) -> None:
+    def adopt(self, jobs: Sequence[orm.CalcJobNode]) -> bool:
         """Give jobs back what the scheduler calls them, if they were submitted and only its answer was lost.
 
-        Otherwise AiiDA would submit them a second time. Jobs that have left the queue already cannot be told from those
-        that were never in it.
+        Otherwise AiiDA would submit them a second time. Jobs that have left the queue are found by the accounting of
+        SLURM; elsewhere they cannot be told from those that were never in it.
+
+        :param jobs: of one computer.
+        :return: whether the computer could be asked.
         """
-        missing = {f'aiida-{job.pk}': job for job in jobs if SUBMITTING in job.process_status and not job.get_job_id()}
+        missing = {f'aiida-{job.pk}': job for job in jobs if not job.get_job_id()}
         if not missing:
-            return
+            return True
+        computer = jobs[0].computer
         try:
-            with connection(jobs[0].computer) as transport:
-                queue = jobs_in_queue(jobs[0].computer, transport)
+            with connection(computer) as transport:
+                found = {job.title: name for name, job in jobs_in_queue(computer, transport).items()}
+                if not set(missing) <= set(found):
+                    found |= jobs_in_accounts(computer, transport, min(job.ctime for job in missing.values()))
         except Unreachable as exception:
-            self.logger.warning('computer %s: %s', jobs[0].computer.label, exception)
-            return
-        for identifier, found in queue.items():
-            job = missing.get(found.title)
-            if job is not None:
-                job.set_job_id(identifier)
-                self.note(job, logging.INFO, f'was submitted after all, as {identifier}')
+            self.logger.warning('computer %s: %s', computer.label, exception)
+            return False
+        for title in set(missing) & set(found):
+            missing[title].set_job_id(found[title])
+            self.note(missing[title], logging.INFO, f'was submitted after all, as {found[title]}')
+        return True
 
     def play(self, job: orm.CalcJobNode) -> bool:
         """Let a job go on, and write down on its node that it was played."""
@@ -258,6 +263,14 @@ class Watcher:
             dbnode_id=job.pk,
             message=f'aiida-prospect watch: {message}',
         )
+
+
+def by_computer(jobs: Iterable[orm.CalcJobNode]) -> list[list[orm.CalcJobNode]]:
+    """Return jobs in groups, one for each computer."""
+    groups: dict[int, list[orm.CalcJobNode]] = defaultdict(list)
+    for job in jobs:
+        groups[job.computer.pk].append(job)
+    return list(groups.values())
 
 
 def root_of(node: orm.ProcessNode) -> orm.ProcessNode:

@@ -106,6 +106,18 @@ def test_a_job_that_is_in_the_queue_is_not_submitted_again(make_job, make_watche
     assert (lost.get_job_id(), never.get_job_id()) == ('17', None)
 
 
+def test_a_job_that_has_left_the_queue_is_found_in_the_accounts(make_job, make_watcher, monkeypatch):
+    lost, never = (make_job(None) for _ in range(2))
+    lost.computer.scheduler_type = 'core.slurm'
+    told = f'16|aiida-{lost.pk}\n17|aiida-{lost.pk}1\n'
+    monkeypatch.setattr('aiida.schedulers.plugins.slurm.SlurmScheduler.get_jobs', lambda self, as_dict: {})
+    monkeypatch.setattr(
+        'aiida.transports.plugins.local.LocalTransport.exec_command_wait', lambda *_, **__: (0, told, '')
+    )
+    assert make_watcher().adopt([lost, never])
+    assert (lost.get_job_id(), never.get_job_id()) == ('16', None)
+
+
 def test_the_waits_between_attempts_grow_and_an_old_outage_is_forgotten(make_job):
     job, now = make_job(PAUSED_BY_AIIDA), timezone.now()
     assert due_at(job, MINUTE) <= timezone.now()
