@@ -108,9 +108,9 @@ def test_a_job_that_is_in_the_queue_is_not_submitted_again(make_job, make_watche
 
 def test_a_job_that_has_left_the_queue_is_found_in_the_accounts(make_job, make_watcher, monkeypatch):
     lost, never = (make_job(None) for _ in range(2))
-    lost.computer.scheduler_type = 'core.slurm'
     told = f'16|aiida-{lost.pk}\n17|aiida-{lost.pk}1\n'
-    monkeypatch.setattr('aiida.schedulers.plugins.slurm.SlurmScheduler.get_jobs', lambda self, as_dict: {})
+    monkeypatch.setattr('aiida_prospect.campaign.machines.SLURM', lost.computer.scheduler_type)
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, as_dict: {})
     monkeypatch.setattr(
         'aiida.transports.plugins.local.LocalTransport.exec_command_wait', lambda *_, **__: (0, told, '')
     )
