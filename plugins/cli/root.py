@@ -14,4 +14,4 @@ def cmd_root() -> None:
     """Find crystal structures with as few calculations as possible."""
 
 
-from aiida_prospect.cli import doctor, export, provenance, report, search, show, status, watch  # noqa: E402, F401
+from aiida_prospect.cli import audit, doctor, export, provenance, report, search, show, status, watch  # noqa: E402, F401

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
 from aiida import orm
-from aiida.engine import ExitCode, ProcessSpec, WorkChain, while_
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, WorkChain, while_
 
 from aiida_prospect.calculations.functions.screen_candidates import screen_candidates
 from aiida_prospect.common.enums import LabelStatus, LabelTask, ScratchPolicy
@@ -51,6 +52,12 @@ def validate_fraction(fraction: orm.Float, _: Any) -> str | None:
     return f'`max_failed_fraction` is {fraction.value}, it must lie between 0 and 1'
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, orm.Dict):
+        return value.get_dict()
+    return value.value if isinstance(value, orm.Str | orm.Int | orm.Float | orm.Bool) else value
+
+
 class LabelWorkChain(PatientProcess, WorkChain):
     """Label frames with a reference method.
 
@@ -69,6 +76,7 @@ class LabelWorkChain(PatientProcess, WorkChain):
 
     PLUGIN: ClassVar[str] = 'python'
     FAMILY: ClassVar[str] = ''
+    get_builder_from_protocol: ClassVar[Callable[..., ProcessBuilder]]
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -125,6 +133,16 @@ class LabelWorkChain(PatientProcess, WorkChain):
             'ERROR_TOO_MANY_FAILED',
             message='{failed} of {tried} labels failed or did not converge, more than {allowed:.0%}; first: {reason}',
         )
+
+    @classmethod
+    def method_of(cls, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords of ``get_builder_from_protocol`` that say with what was labelled, not how well.
+
+        By default those that are inputs of the same name.
+        """
+        free = {'candidates', 'protocol', 'overrides', 'options'}
+        keywords = set(signature(cls.get_builder_from_protocol).parameters) - free
+        return {key: _plain(inputs[key]) for key in sorted(keywords) if key in inputs}
 
     def screen_candidates(self) -> None:
         """Sort out what the method is not asked for."""

@@ -113,6 +113,13 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         builder.escalation = orm.Dict(values['escalation'])
         return builder
 
+    @classmethod
+    def method_of(cls, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the code, and the calculator that the potential stands for."""
+        attributes = inputs['potential'].base.attributes
+        calculator = {key: attributes.get(key) for key in ('calculator', 'arguments')}
+        return {**super().method_of(inputs), **calculator, 'elements': inputs['potential'].type_map}
+
     def screen_candidates(self) -> None:
         """Sort out what the method is not asked for, and prepare the first job."""
         super().screen_candidates()

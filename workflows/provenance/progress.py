@@ -27,6 +27,11 @@ STAGES = {
     'decide_stop': 'assessing',
     'rank': 'ranking the minima',
     'extract': 'storing the minima',
+    'join_labels': 'gathering the labels',
+    'evaluate': 'evaluating the ensemble',
+    'audit_labels': 'judging the labels',
+    'label_again': 'labelling again',
+    'compare_labels': 'comparing',
 }
 # As in `cycle_03_label`, `final_extract_01` or `pool`.
 STEP = re.compile(r'(?:cycle_(\d+)_|(final)_)?(.*?)(?:_\d+)?')
