@@ -137,6 +137,11 @@ class Frames:
         return [Formula.from_list([chemical_symbols[n] for n in piece]).format('hill') for piece in pieces]
 
     @property
+    def reduced_formulas(self) -> list[str]:
+        """Formula unit of each frame, in Hill order."""
+        return [Formula(formula).reduce()[0].format('hill') for formula in self.formulas]
+
+    @property
     def energy_per_atom(self) -> FloatArray:
         """(n_frames,), eV.
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from ase.formula import Formula
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
@@ -104,7 +103,7 @@ def _energy_outlier(
 ) -> dict[int, str]:
     # Below the median the bounds are wider: the ground state that is searched for lies low among random crystals.
     energy = frames.energy_per_atom
-    kinds = np.array([Formula(formula).reduce()[0].format('hill') for formula in frames.formulas])
+    kinds = np.array(frames.reduced_formulas)
     reasons = {}
     for kind in np.unique(kinds):
         members = np.flatnonzero(kinds == kind)

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus
-from aiida_prospect.common.units import stress_from_quantumespresso
+from aiida_prospect.common.units import EV_PER_RYDBERG, stress_from_quantumespresso
+from aiida_prospect.methods.label_settings import smearing_name
 from aiida_prospect.methods.labels import Run
 
+SPINS = {1: 'none', 2: 'collinear', 4: 'noncollinear'}
 UNITS = {'energy_units': 'eV', 'forces_units': 'ev / angstrom', 'stress_units': 'GPascal'}
 
 
@@ -38,3 +40,27 @@ def read_run(parameters: Mapping[str, Any], forces: NDArray[np.float64], stress:
         forces=np.asarray(forces)[-1],
         stress=stress_from_quantumespresso(np.asarray(stress)[-1]),
     )
+
+
+def input_settings(system: Mapping[str, Any], pseudopotentials: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings in an input of pw.x, see :mod:`~aiida_prospect.methods.label_settings`.
+
+    :param system: the namelist, with ``ecutwfc`` in Ry.
+    :param pseudopotentials: MD5 sums by element.
+    """
+    ecutwfc = system.get('ecutwfc')
+    ecutrho = system.get('ecutrho', None if ecutwfc is None else 4 * ecutwfc)
+    occupations = system.get('occupations', 'fixed')
+    is_smeared = occupations == 'smearing'
+    extras = {key: str(system[key]) for key in ('vdw_corr', 'Hubbard_U', 'lda_plus_u') if system.get(key)}
+    return {
+        'code': 'quantumespresso',
+        'functional': str(system['input_dft']).upper() if 'input_dft' in system else None,
+        'pseudopotentials': dict(pseudopotentials),
+        'ecutwfc': None if ecutwfc is None else ecutwfc * EV_PER_RYDBERG,
+        'ecutrho': None if ecutrho is None else ecutrho * EV_PER_RYDBERG,
+        'smearing': smearing_name(system.get('smearing', 'gaussian')) if is_smeared else str(occupations),
+        'degauss': system.get('degauss', 0.0) * EV_PER_RYDBERG if is_smeared else None,
+        'spin': 'noncollinear' if system.get('noncolin') else SPINS.get(system.get('nspin', 1)),
+        'extras': extras,
+    }

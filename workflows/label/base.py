@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -143,6 +143,14 @@ class LabelWorkChain(PatientProcess, WorkChain):
         free = {'candidates', 'protocol', 'overrides', 'options'}
         keywords = set(signature(cls.get_builder_from_protocol).parameters) - free
         return {key: _plain(inputs[key]) for key in sorted(keywords) if key in inputs}
+
+    @classmethod
+    def settings_of(cls, inputs: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
+        """Return the settings of single points of some elements, to be compared with those of labels from elsewhere.
+
+        :return: as in :mod:`aiida_prospect.methods.label_settings`; empty if there is nothing to compare.
+        """
+        return {}
 
     def screen_candidates(self) -> None:
         """Sort out what the method is not asked for."""

@@ -120,6 +120,13 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         calculator = {key: attributes.get(key) for key in ('calculator', 'arguments')}
         return {**super().method_of(inputs), **calculator, 'elements': inputs['potential'].type_map}
 
+    @classmethod
+    def settings_of(cls, inputs: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
+        """Return the name of the calculator."""
+        attributes = inputs['potential'].base.attributes
+        arguments = ', '.join(f'{key}={value}' for key, value in sorted(attributes.get('arguments').items()))
+        return {'code': f'{attributes.get("calculator")}({arguments})'}
+
     def screen_candidates(self) -> None:
         """Sort out what the method is not asked for, and prepare the first job."""
         super().screen_candidates()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiida import orm
@@ -11,8 +11,9 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.collect_quantumespresso import collect_quantumespresso
-from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.common.enums import LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods.labels_quantumespresso import input_settings
 from aiida_prospect.workflows.label.costs import RunCost
 from aiida_prospect.workflows.label.plugin import PluginLabelWorkChain, mesh_of
 
@@ -160,6 +161,16 @@ class QuantumEspressoLabelWorkChain(PluginLabelWorkChain):
     def process_class(cls) -> Any:
         """Return the work chain that runs pw.x."""
         return load_pw_base()
+
+    @classmethod
+    def settings_of(cls, inputs: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
+        """Return what the input of pw.x will say."""
+        family, settings = load_family(inputs['pseudo_family'].value), inputs[LabelTask.SINGLE_POINT.value]
+        parameters = settings['parameters'].get_dict()
+        system = {**parameters.get('SYSTEM', {}), **find_cutoffs(family, tuple(elements), parameters)}
+        distance = settings['kpoints_distance'].value
+        pseudos = {element: pseudo.md5 for element, pseudo in family.get_pseudos(elements=tuple(elements)).items()}
+        return {**input_settings(system, pseudos), 'kpoints_distance': [distance, distance]}
 
     def screen_candidates(self) -> None:
         """Line up the frames, and look up what they have in common."""

@@ -1,0 +1,148 @@
+"""Labelled frames, and the settings that they were made with, from the output files of VASP and Quantum ESPRESSO.
+
+ASE reads them. The energy is the free energy of the smeared electrons, of which forces and stress are the derivatives:
+VASP's ``e_fr_energy``, and what pw.x calls total energy.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from ase import Atoms
+
+from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.common.units import EV_PER_RYDBERG
+from aiida_prospect.methods.label_settings import functional_name, smearing_name
+
+NOT_CONVERGED = 'the self-consistency was not reached'
+# ISMEAR, VASP manual.
+SMEARING_OF_VASP = {-5: 'tetrahedron', -4: 'tetrahedron', -2: 'fixed', -1: 'fermi-dirac', 0: 'gaussian'}
+PW_NUMBERS = {
+    'ecutwfc': r'kinetic-energy cutoff\s*=\s*([\d.]+)\s*Ry',
+    'ecutrho': r'charge density cutoff\s*=\s*([\d.]+)\s*Ry',
+    'degauss': r'smearing, width \(Ry\)\s*=\s*([\d.]+)',
+}
+PW_PSEUDO = re.compile(r'PseudoPot\. #\s*\d+ for ([A-Z][a-z]?).*?MD5 check sum:\s*([0-9a-f]{32})', re.DOTALL)
+
+
+def read_vasprun(path: Path) -> Frames:
+    """Read all steps of a ``vasprun.xml``; a step whose electrons did not converge has a status that says so.
+
+    :raises ValueError: if the file makes no sense or is not complete.
+    """
+    structures = _read(path, 'vasp-xml')
+    root = _root(path)
+    limit = _vasp_parameter(root, 'NELM')
+    steps = [len(step.findall('scstep')) for step in root.iter('calculation')]
+    if len(steps) != len(structures):
+        raise ValueError(f'`{path}` has {len(steps)} steps, but {len(structures)} structures')
+    return _labelled(structures, [limit is not None and count >= int(limit) for count in steps])
+
+
+def vasprun_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a ``vasprun.xml``."""
+    root = _root(path)
+    number = {name: _vasp_parameter(root, name) for name in ('ENMAX', 'ISMEAR', 'SIGMA', 'ISPIN', 'LNONCOLLINEAR')}
+    gga, incar = _vasp_parameter(root, 'GGA'), {item.get('name'): item.text for item in root.findall('./incar/i')}
+    titles = {
+        (cells[1].text or '').strip(): (cells[4].text or '').strip()
+        for cells in (row.findall('c') for row in root.findall("./atominfo/array[@name='atomtypes']/set/rc"))
+    }
+    kind = None if number['ISMEAR'] is None else int(number['ISMEAR'])
+    is_smeared = kind is not None and kind >= -1
+    extras = {key: (incar[key] or '').strip() for key in ('IVDW', 'LDAUU', 'METAGGA', 'LHFCALC') if key in incar}
+    return {
+        'code': 'vasp',
+        'functional': gga if gga and gga != '--' else None,
+        'pseudopotentials': titles,
+        'ecutwfc': None if number['ENMAX'] is None else float(number['ENMAX']),
+        'smearing': None if kind is None else SMEARING_OF_VASP.get(kind, 'methfessel-paxton'),
+        'degauss': float(number['SIGMA']) if is_smeared and number['SIGMA'] is not None else None,
+        'spin': _vasp_spin(number),
+        'extras': extras,
+    }
+
+
+def _vasp_spin(values: dict[str, str | None]) -> str | None:
+    if (values['LNONCOLLINEAR'] or 'F').strip().startswith('T'):
+        return 'noncollinear'
+    return None if values['ISPIN'] is None else 'collinear' if int(values['ISPIN']) == 2 else 'none'
+
+
+def _root(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as exception:
+        raise ValueError(f'`{path}` is no complete vasprun.xml: {exception}') from exception
+
+
+def _vasp_parameter(root: ElementTree.Element, name: str) -> str | None:
+    found = root.find(f"./parameters//i[@name='{name}']")
+    return None if found is None or found.text is None else found.text.strip()
+
+
+def read_pw_output(path: Path) -> Frames:
+    """Read all steps of an output of pw.x.
+
+    :raises ValueError: if the file makes no sense, or a self-consistency was not reached.
+    """
+    if 'convergence NOT achieved' in path.read_text(errors='replace'):
+        raise ValueError(f'`{path}`: {NOT_CONVERGED}')
+    structures = _read(path, 'espresso-out')
+    return _labelled(structures, [False] * len(structures))
+
+
+def pw_output_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that pw.x tells at the beginning of its output."""
+    text = path.read_text(errors='replace')
+    numbers = {key: re.search(pattern, text) for key, pattern in PW_NUMBERS.items()}
+    functional = re.search(r'Exchange-correlation\s*=\s*(.+?)(?:\(|\n)', text)
+    smearing = re.search(r'(\S+)\s+smearing, width', text)
+    spin = 'noncollinear' if 'Noncollinear calculation' in text or 'Non magnetic calculation with' in text else None
+    if spin is None:
+        spin = 'collinear' if 'Starting magnetic structure' in text or '------ SPIN UP' in text else 'none'
+    return {
+        'code': 'quantumespresso',
+        'functional': functional_name(functional[1]) if functional else None,
+        'pseudopotentials': dict(PW_PSEUDO.findall(text)),
+        **{key: float(found[1]) * EV_PER_RYDBERG if found else None for key, found in numbers.items()},
+        'smearing': smearing_name(smearing[1]) if smearing else None,
+        'spin': spin,
+    }
+
+
+def _read(path: Path, format: str) -> list[Atoms]:
+    from ase.io import read
+
+    try:
+        structures = read(path, index=':', format=format)
+    except (OSError, ValueError, KeyError, IndexError, AssertionError, StopIteration) as exception:
+        raise ValueError(f'`{path}` cannot be read as {format}: {type(exception).__name__}: {exception}') from exception
+    return structures if isinstance(structures, list) else [structures]
+
+
+def _labelled(structures: list[Atoms], unconverged: list[bool]) -> Frames:
+    energy, forces, stress, status, reason = [], [], [], [], []
+    for atoms, broken in zip(structures, unconverged, strict=True):
+        known = {} if atoms.calc is None else atoms.calc.results
+        energy.append(known.get('free_energy', known.get('energy', np.nan)))
+        forces.append(known.get('forces', np.full((len(atoms), 3), np.nan)))
+        stress.append(_full(known.get('stress')))
+        status.append(str(LabelStatus.UNCONVERGED if broken else LabelStatus.OK))
+        reason.append(NOT_CONVERGED if broken else '')
+    return Frames.from_atoms(
+        structures, energy=energy, forces=np.concatenate(forces), stress=stress, status=status, reason=reason
+    )
+
+
+def _full(stress: np.ndarray | None) -> np.ndarray:
+    from ase.stress import voigt_6_to_full_3x3_stress
+
+    if stress is None:
+        return np.full((3, 3), np.nan)
+    return np.asarray(stress if np.shape(stress) == (3, 3) else voigt_6_to_full_3x3_stress(stress))

@@ -1,0 +1,1 @@
+"""Labels from calculations that were made before and for other purposes, one module for each code."""
