@@ -71,12 +71,20 @@ class SearchWorkChain(PatientProcess, WorkChain):
             required=False,
             help='To compare with.',
         )
-        spec.input_namespace('restart', required=False, help='Where an earlier search is taken up.')
+        spec.input_namespace('restart', required=False, help='What there is already, of an earlier search or not.')
         spec.input('restart.cycle', valid_type=orm.Int, required=False, help='The first cycle to run.')
         spec.input('restart.pool', valid_type=DatasetData, required=False)
         spec.input('restart.assessment', valid_type=orm.Dict, required=False)
-        spec.input_namespace('restart.labels', valid_type=DatasetData, dynamic=True, required=False)
-        spec.input_namespace('restart.potentials', valid_type=PotentialData, dynamic=True, required=False)
+        spec.input_namespace(
+            'restart.labels',
+            valid_type=DatasetData,
+            dynamic=True,
+            required=False,
+            help='`cycle_00`, …: of an earlier search, they count. Names that sort before these: from elsewhere.',
+        )
+        spec.input_namespace(
+            'restart.potentials', valid_type=PotentialData, dynamic=True, required=False, help='To train on from.'
+        )
         spec.inputs.validator = search_inputs.validate
 
         spec.outline(
@@ -154,26 +162,34 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     @property
     def _n_labels(self) -> int:
-        return sum(search_inputs.count_labels(node.frames) for node in self.ctx.labels.values())
+        return search_inputs.count_own_labels(self.ctx.labels)
+
+    @property
+    def _n_usable(self) -> int:
+        return sum(search_inputs.count_usable(labels.frames) for labels in self.ctx.labels.values())
+
+    @property
+    def _n_wanted(self) -> int:
+        """The number of labels that this cycle asks for; the first one for what is not there yet."""
+        values = self.inputs.parameters['selection']
+        wanted = max(values['n_initial'] - self._n_usable, 0) if self.ctx.cycle == 0 else values['n_select']
+        limit = self.inputs.budget.get_dict().get('max_labels')
+        return int(wanted if limit is None else min(wanted, limit - self._n_labels))
 
     def should_run_cycle(self) -> bool:
         """Tell whether there is no reason to stop yet."""
         return self.ctx.stop is None
 
     def should_select(self) -> bool:
-        """Tell whether this cycle has no labels from an earlier search."""
-        return self._key not in self.ctx.labels
+        """Tell whether this cycle has no labels from an earlier search, and needs some."""
+        return self._key not in self.ctx.labels and self._n_wanted > 0
 
     def select(self) -> None:
         """Choose what to label next."""
         values = self.inputs.parameters['selection']
-        wanted = values['n_initial'] if self.ctx.cycle == 0 else values['n_select']
-        budget = self.inputs.budget.get_dict().get('max_labels')
-        if budget is not None:
-            wanted = min(wanted, budget - self._n_labels)
         parameters = {
             **{key: value for key, value in values.items() if key not in ('n_initial', 'n_select')},
-            'n_select': wanted,
+            'n_select': self._n_wanted,
             'cycle': self.ctx.cycle,
             'seed': self.inputs.seed.value,
         }
@@ -212,7 +228,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
             self.ctx.labels[self._key] = node.outputs.labels
             self.out(f'{self._key}.labels', node.outputs.labels)
             self._count_cost(node)
-        usable = sum(search_inputs.count_usable(labels.frames) for labels in self.ctx.labels.values())
+        usable = self._n_usable
         if usable < self.inputs.parameters['min_usable']:
             detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
@@ -221,7 +237,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     def should_train(self) -> bool:
         """Tell whether there are labels that the potentials have not seen."""
-        return not self.ctx.potentials or self._key in self.ctx.labels
+        return self.ctx.cycle == 0 or not self.ctx.potentials or self._key in self.ctx.labels
 
     def run_train(self) -> Any:
         """Train the ensemble on all labels, beginning with the ensemble of the cycle before."""
@@ -285,7 +301,8 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     @property
     def _lowest_label(self) -> float:
-        return min(search_inputs.lowest_energy(labels.frames) for labels in self.ctx.labels.values())
+        composition = self.inputs.pool.parameters['composition']
+        return min(search_inputs.lowest_energy(labels.frames, composition) for labels in self.ctx.labels.values())
 
     def inspect_explore(self) -> Any:
         """Take the relaxed pool and its clusters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,14 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 from ase import Atoms
+from ase.formula import Formula
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.budget import validate_budget
+from aiida_prospect.methods.initial_labels import check_elements
 from aiida_prospect.methods.pool.composition import check_composition
 from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
@@ -25,6 +28,8 @@ from aiida_prospect.workflows.provenance.cycles import load_cycles
 if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
 
+CYCLE = 'cycle_'
+BEFORE = 'before_{:02d}'
 LABEL_PREFIX = 'prospect.label.'
 TRAIN_PREFIX = 'prospect.train.'
 SECTIONS = ('search', 'pool', 'selection', 'label', 'train', 'explore')
@@ -65,9 +70,26 @@ def count_labels(labels: Frames) -> int:
     return int(np.sum(labels.known('status') != LabelStatus.REJECTED.value))
 
 
-def lowest_energy(labels: Frames) -> float:
-    """Return the lowest energy of a frame that has a label, eV/atom; infinity if there is none."""
-    energies = labels.energy_per_atom[labels.known('status') == LabelStatus.OK.value]
+def own_labels(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the labels of the cycles, without those that were there before."""
+    return {name: node for name, node in labels.items() if name.startswith(CYCLE)}
+
+
+def count_own_labels(labels: Mapping[str, Any]) -> int:
+    """Return how many labels count for the budget."""
+    return sum(count_labels(node.frames) for node in own_labels(labels).values())
+
+
+def lowest_energy(labels: Frames, composition: Mapping[str, int] | None = None) -> float:
+    """Return the lowest energy of a frame that has a label, eV/atom; infinity if there is none.
+
+    :param composition: look only at frames of this composition, or a multiple or part of it.
+    """
+    chosen = labels.known('status') == LabelStatus.OK.value
+    if composition is not None:
+        unit = Formula.from_dict(dict(composition)).reduce()[0].format('hill')
+        chosen = chosen & (np.array(labels.reduced_formulas) == unit)
+    energies = labels.energy_per_atom[chosen]
     return float(np.min(energies)) if len(energies) else float('inf')
 
 
@@ -78,6 +100,7 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
         load_strategy(inputs['parameters']['selection']['strategy'])
         workflow = WorkflowFactory(inputs['label_workflow'].value)
         composition = check_composition(inputs['pool']['parameters']['composition'])
+        check_restart(inputs.get('restart', {}), composition)
     except KeyError as error:
         return f'{error} is missing; make the inputs with `get_builder_from_protocol`'
     except (ValueError, exceptions.EntryPointError) as error:
@@ -95,7 +118,7 @@ def check_budget(inputs: Mapping[str, Any]) -> None:
     budget = inputs['budget'].get_dict()
     validate_budget(budget)
     least, restart = inputs['parameters']['min_usable'], inputs.get('restart', {})
-    made = sum(count_labels(node.frames) for node in restart.get('labels', {}).values())
+    made = count_own_labels(restart.get('labels', {}))
     cycles = restart['cycle'].value if 'cycle' in restart else 0
     if budget.get('max_labels') is not None and budget['max_labels'] < max(least, made + 1):
         spent = f'; the search that is taken up has {made}' if made else ''
@@ -106,6 +129,29 @@ def check_budget(inputs: Mapping[str, Any]) -> None:
         raise ValueError(
             f'`max_cycles` is {budget["max_cycles"]}, but {cycles} cycles have been run: give a larger one'
         )
+
+
+def check_restart(restart: Mapping[str, Any], composition: Mapping[str, int]) -> None:
+    """Refuse labels and potentials to begin with that are about something else.
+
+    :raises ValueError: with what does not fit.
+    """
+    for name, node in restart.get('labels', {}).items():
+        if not name.startswith(CYCLE) and name >= CYCLE:
+            raise ValueError(f'labels `{name}` must have a name that sorts before `{CYCLE}`')
+        missing = sorted({'energy', 'forces', 'status'} - set(node.known))
+        if missing:
+            raise ValueError(f'the labels `{name}` have no {", ".join(missing)}')
+        try:
+            check_elements(node.frames, composition)
+        except ValueError as error:
+            raise ValueError(f'the labels `{name}` do not fit: {error}') from error
+    for name, potential in restart.get('potentials', {}).items():
+        foreign = sorted(set(composition) - set(potential.type_map))
+        if foreign:
+            raise ValueError(
+                f'the potential `{name}` to start from knows {", ".join(potential.type_map)}, not {", ".join(foreign)}'
+            )
 
 
 def _example(composition: Mapping[str, int]) -> Frames:
@@ -199,6 +245,20 @@ def get_builder_from_protocol(
     return builder
 
 
+def begin_with_labels(builder: ProcessBuilder, labels: Sequence[DatasetData]) -> None:
+    """Have a search begin with labels that are there; they are trained on from the first cycle and do not count.
+
+    :param labels: frames with energies, forces and a status.
+    """
+    builder.restart.labels = {BEFORE.format(number): node for number, node in enumerate(labels)}
+
+
+def begin_with_potential(builder: ProcessBuilder, potential: PotentialData) -> None:
+    """Have each member of the first ensemble of a search trained on from a potential."""
+    members = range(builder.train.n_models.value)
+    builder.restart.potentials = {f'potential_{number:02d}': potential for number in members}
+
+
 def get_builder_restart(
     cls: type[SearchWorkChain], node: orm.WorkChainNode, cycle: int | None = None
 ) -> ProcessBuilder:
@@ -216,14 +276,16 @@ def get_builder_restart(
         raise ValueError(f'search {node.pk} has no complete cycle {cycle}; complete are: {complete or "none"}')
     last = cycle if cycle is not None else max(complete, default=-1)
     builder = node.get_builder_restart()
-    restart = {
-        'cycle': orm.Int(last + 1),
-        'labels': {
-            f'cycle_{number:02d}': value['labels']
-            for number, value in cycles.items()
-            if 'labels' in value and (cycle is None or number <= cycle)
-        },
+    given: dict[str, Any] = dict(builder.restart)
+    made = {
+        f'{CYCLE}{number:02d}': value['labels']
+        for number, value in cycles.items()
+        if 'labels' in value and (cycle is None or number <= cycle)
     }
+    # What a search was given it hands on: labels from elsewhere, and labels that were corrected.
+    labels = given.get('labels', {})
+    handed_on = {name: labels[name] for name in labels if not name.startswith(CYCLE) or name in made}
+    restart = {**given, 'cycle': orm.Int(last + 1), 'labels': {**made, **handed_on}}
     if last >= 0:
         restart |= {key: cycles[last][key] for key in ('pool', 'assessment') if key in cycles[last]}
         # A cycle without new labels goes on with the potentials of the one before.

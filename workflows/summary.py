@@ -11,7 +11,7 @@ from aiida.common.links import LinkType
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy
+from aiida_prospect.workflows.search_inputs import CYCLE, count_labels, lowest_energy
 
 STAGES = ('label', 'train', 'explore')
 
@@ -45,12 +45,32 @@ def summarise(node: orm.WorkChainNode) -> dict[str, Any]:
         'budget': inputs.budget.get_dict(),
         'pool': returned['pool_report'].get_dict() if 'pool_report' in returned else None,
         'cycles': cycles,
+        'initial_labels': _taken_over(inputs),
         'labels': {'total': sum(totals.values()) - totals[LabelStatus.REJECTED.value], 'by_status': dict(totals)},
         'final_relaxation': _final(final) if final else None,
         'stop': returned['stop'].get_dict() if 'stop' in returned else None,
         'ranking': returned['ranking'].get_dict() if 'ranking' in returned else None,
         'cost': _cost(cycles, final),
     }
+
+
+def _taken_over(inputs: Any) -> list[dict[str, Any]]:
+    """Tell of the labels that were there when the search began: of an earlier search, or from elsewhere."""
+    labels = inputs.restart.labels if 'restart' in inputs and 'labels' in inputs.restart else {}
+    return [
+        {
+            'name': name,
+            'pk': labels[name].pk,
+            'from': labels[name].label or _maker(labels[name]),
+            'of_a_search': name.startswith(CYCLE),
+            'labels': dict(Counter(map(str, labels[name].frames.known('status')))),
+        }
+        for name in sorted(labels)
+    ]
+
+
+def _maker(node: orm.Node) -> str:
+    return '' if node.creator is None else f'{node.creator.process_label}<{node.creator.pk}>'
 
 
 def _report(node: orm.WorkChainNode | None) -> dict[str, Any]:

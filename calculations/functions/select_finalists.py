@@ -21,12 +21,11 @@ def select_finalists(pool: DatasetData, clusters: orm.ArrayData, parameters: orm
     """
     minima, spectra = read_clusters(clusters)
     labelled, labelled_spectra = labels_like(clusters, labels)
+    frames = Frames.concatenate(list(labelled.values()))
+    known = np.concatenate([np.empty((0, spectra.shape[1])), *labelled_spectra.values()])
+    # Labels that a search began with may be of other compositions of the same elements.
+    alike = np.isin(frames.reduced_formulas, sorted(set(pool.frames.reduced_formulas)))
     chosen = choose_finalists(
-        pool.frames,
-        spectra,
-        minima.representatives,
-        Frames.concatenate(list(labelled.values())),
-        np.concatenate([np.empty((0, spectra.shape[1])), *labelled_spectra.values()]),
-        **parameters.get_dict(),
+        pool.frames, spectra, minima.representatives, frames.select(alike), known[alike], **parameters.get_dict()
     )
     return DatasetData(chosen)

@@ -130,9 +130,13 @@ def search_builder(
     python_code: str,
     train_code: str | None,
     overrides: dict[str, Any],
+    initial_labels: tuple[Path, ...] = (),
+    initial_labels_from: tuple[str, ...] = (),
+    force_mixed: bool = False,
     **choices: Any,
 ) -> ProcessBuilder:
     """Return the builder of a search; the arguments are those of the command ``search``."""
+    from aiida_prospect.cli.initial import add_labels
     from aiida_prospect.workflows.search import SearchWorkChain
     from aiida_prospect.workflows.search_inputs import check_label_name
 
@@ -146,7 +150,7 @@ def search_builder(
         ('selection', 'selection', {'strategy': strategy}),
     ):
         _lay_over(overrides.setdefault(section, {}), name, value)
-    return SearchWorkChain.get_builder_from_protocol(
+    builder = SearchWorkChain.get_builder_from_protocol(
         composition,
         code=code,
         train_code=find_code(train_code, 'python') if train_code else None,
@@ -158,6 +162,8 @@ def search_builder(
         structures=read_structures(structures),
         references=read_structures(references),
     )
+    add_labels(builder, initial_labels, initial_labels_from, force_mixed=force_mixed)
+    return builder
 
 
 def _lay_over(section: dict[str, Any], name: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from aiida.common.links import LinkType
 
 from aiida_prospect.workflows.provenance.calls import ENDED, called, jobs_below
 from aiida_prospect.workflows.provenance.progress import stage_in_words
-from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy
+from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy, own_labels
 
 
 
@@ -38,6 +38,7 @@ def standing(node: orm.WorkChainNode, _: int) -> str:
     """
     returned = {link.link_label: link.node.pk for link in node.base.links.get_outgoing(link_type=LinkType.RETURN).all()}
     taken_over = node.inputs.restart.get('labels', {}) if 'restart' in node.inputs else {}
+    taken_over = own_labels(taken_over)
     made_here = [pk for name, pk in returned.items() if name.endswith('__labels')]
     labels = [_labels_in(pk) for pk in (*made_here, *(dataset.pk for dataset in taken_over.values()))]
     if not labels:

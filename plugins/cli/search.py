@@ -59,6 +59,19 @@ def run_options(function: Any) -> Any:
 @click.option('--seed', type=int, default=1, show_default=True, help='Of everything that is random.')
 @click.option('--reference', 'references', type=EXISTING_FILE, multiple=True, help='Known structure to compare with.')
 @click.option('--structure', 'structures', type=EXISTING_FILE, multiple=True, help='Structure to add to the pool.')
+@click.option(
+    '--initial-labels',
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help='Labelled data to begin with: extxyz, ASE db, folder of DeePMD-kit, vasprun.xml, output of pw.x (.out).',
+)
+@click.option(
+    '--initial-labels-from',
+    metavar='GROUP|query',
+    multiple=True,
+    help='Earlier calculations of the same elements to begin with: a group, or `query` for all in the profile.',
+)
+@click.option('--force-mixed', is_flag=True, help='Begin with labels also if they were made with different settings.')
 @click.option('--overrides', type=EXISTING_FILE, help='YAML file with values laid over the protocol.')
 @run_options
 @decorators.with_dbenv()

@@ -103,6 +103,10 @@ def _number(value: float | None) -> str:
 def _labels(summary: dict[str, Any]) -> Iterator[str]:
     by_status = ', '.join(f'{count} {status}' for status, count in sorted(summary['labels']['by_status'].items()))
     yield f'Labels: {summary["labels"]["total"]} ({by_status or "none yet"})'
+    for item in summary['initial_labels']:
+        counts = ', '.join(f'{count} {status}' for status, count in sorted(item['labels'].items()))
+        kind = 'of an earlier search' if item['of_a_search'] else 'given, not counted'
+        yield f'  and {counts} {kind}: {item["name"]} {item["from"]}'.rstrip()
     final = summary['final_relaxation']
     if final:
         yield f'Final relaxation: {final["evaluations"]} further evaluations of the reference method'

@@ -103,6 +103,9 @@ def load_cycles(search: orm.WorkChainNode) -> dict[int, Cycle]:
             cycle.outputs.update(outputs)
             cycle.steps.update(steps)
         for key, labels in restart.get('labels', {}).items():
+            # What a search was given from elsewhere is of no cycle.
+            if not key.startswith(CYCLE):
+                continue
             number = int(key.removeprefix(CYCLE))
             cycles.setdefault(number, Cycle(number)).outputs.setdefault('labels', labels)
     return {number: cycles[number] for number in sorted(cycles) if cycles[number].outputs or cycles[number].steps}

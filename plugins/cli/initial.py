@@ -1,0 +1,83 @@
+"""What a search begins with: labels that are there already, and a potential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiida.cmdline.utils import echo
+from aiida.engine import ProcessBuilder
+from aiida.plugins import WorkflowFactory
+
+from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods.initial_labels import check_elements, read_labels, read_settings
+from aiida_prospect.methods.label_settings import find_conflicts
+
+THIS_SEARCH = 'this search'
+
+
+def add_labels(builder: ProcessBuilder, files: tuple[Path, ...], places: tuple[str, ...], *, force_mixed: bool) -> None:
+    """Add labels from files, and from calculations in the database, to the inputs of a search.
+
+    Nothing is stored before it is clear that all of them fit together and to the search.
+
+    :param places: groups, or ``query``.
+    :param force_mixed: warn of different settings instead of refusing them.
+    :raises ValueError: if something cannot be read, has other elements or was made with other settings.
+    """
+    from aiida_prospect.workflows.earlier import base as earlier
+    from aiida_prospect.workflows.search_inputs import begin_with_labels
+
+    if not files and not places:
+        return
+    elements = sorted(builder.pool.parameters['composition'])
+    frames = {path: read_labels(path) for path in files}
+    for path, part in frames.items():
+        _check_elements(path, part, elements)
+    found = {place: earlier.find_earlier(place, elements) for place in places}
+    settings: dict[str, Mapping[str, Any]] = {str(path): read_settings(path) for path in files}
+    for jobs in found.values():
+        settings |= earlier.settings_of(jobs)
+    check_settings(builder, elements, settings, force_mixed=force_mixed)
+    nodes = []
+    for path, part in frames.items():
+        nodes.append(DatasetData(part, label=path.name))
+    for place, jobs in found.items():
+        node = earlier.collect(jobs)
+        node.label = f'{len(jobs)} calculations, {place}'
+        nodes.append(node)
+    begin_with_labels(builder, nodes)
+
+
+def _check_elements(path: Path, frames: Any, elements: list[str]) -> None:
+    try:
+        check_elements(frames, elements)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def check_settings(
+    builder: ProcessBuilder, elements: list[str], settings: Mapping[str, Mapping[str, Any]], *, force_mixed: bool
+) -> None:
+    """Compare the settings of labels with each other and with those that the search will make.
+
+    :param settings: by source.
+    :raises ValueError: with the differences, unless they are allowed.
+    """
+    workflow = WorkflowFactory(builder.label_workflow.value)
+    inputs = builder.label
+    ours = workflow.settings_of({key: inputs[key] for key in inputs}, elements)
+    conflicts = find_conflicts({**settings, THIS_SEARCH: ours})
+    unknown = [source for source, known in settings.items() if not known]
+    if unknown:
+        echo.echo(f'Not known with which settings they were made, so not compared: {", ".join(unknown)}')
+    if conflicts and not force_mixed:
+        listed = '\n'.join(f'  {conflict}' for conflict in conflicts)
+        raise ValueError(
+            f'the initial labels were made with settings that differ:\n{listed}\n'
+            'Their energies do not fit together. Change the settings of the search (--overrides, --pseudos), leave '
+            'some labels out, or give --force-mixed if you know that the differences do not matter.'
+        )
+    for conflict in conflicts:
+        echo.echo_warning(f'different settings: {conflict}')
