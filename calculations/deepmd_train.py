@@ -96,7 +96,7 @@ class DeepmdTrainCalculation(TrainCalculation):
         write_json(folder, runner.INPUT_FILE, settings)
         write_json(folder, stages.JOB_FILE, self._job(target, type_map, parameters))
 
-        starts = [f'{runner.START_FILE}{suffix}' for suffix in runner.SUFFIX.values()]
+        starts = [f'{runner.START_FILE}{suffix}' for suffix in runner.START_SUFFIXES]
         info = self.calc_info(
             folder,
             retrieve=[stages.RESULTS_FILE, CURVE_FILE, runner.COMPLETE_INPUT, ('*.log', '.', 0)],
@@ -116,11 +116,13 @@ class DeepmdTrainCalculation(TrainCalculation):
             'initial': None,
             'backend': None,
             'sel': None,
+            'start': None,
         }
         if 'initial' in self.inputs:
             initial = self.inputs.initial
             job['initial'] = f'{runner.START_FILE}{initial.suffix}'
             job['backend'] = initial.program.value
             job['sel'] = initial.metadata.get('sel')
+            job['start'] = initial.metadata.get('start')
             initial.write_initial(target / job['initial'])
         return job

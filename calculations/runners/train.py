@@ -1,9 +1,10 @@
 """Train, freeze, compress and test a force field of DeePMD-kit, in the current folder.
 
-``job.json`` holds ``type_map``, ``initial`` (name of a frozen model to start from, or null) with its ``backend`` and
-``sel`` (numbers of neighbours), and ``compression`` (``step`` of the table, Å⁻¹, or null). ``input.json`` is the input
-of DeePMD-kit; ``training.npz`` and ``validation.npz`` hold the frames. Where there is ``parent/``, the training goes on
-from its checkpoint. What comes out is told by ``results.json``.
+``job.json`` holds ``type_map``, ``initial`` (name of a model to start from, or null) with its ``backend``, ``sel``
+(numbers of neighbours) and ``start`` (options of ``dp train``, or null for those of a frozen model), and
+``compression`` (``step`` of the table, Å⁻¹, or null). ``input.json`` is the input of DeePMD-kit; ``training.npz`` and
+``validation.npz`` hold the frames. Where there is ``parent/``, the training goes on from its checkpoint. What comes out
+is told by ``results.json``.
 
 DeePMD-kit is imported once; each of its commands is a fork of this process, which saves some five seconds for each.
 """
@@ -63,6 +64,8 @@ BACKENDS = {
     'pt': Backend.PYTORCH,
 }
 SUFFIX = {Backend.TENSORFLOW: '.pb', Backend.PYTORCH: '.pth'}
+# Of models to start from; the last one is a checkpoint.
+START_SUFFIXES = ('.pb', '.pth', '.pt')
 FLAG = {Backend.TENSORFLOW: '--tf', Backend.PYTORCH: '--pt'}
 CHECKPOINT_FILE = {Backend.TENSORFLOW: f'{CHECKPOINT}.index', Backend.PYTORCH: f'{CHECKPOINT}.pt'}
 ONE_THREAD = ('OMP_NUM_THREADS', 'DP_INTRA_OP_PARALLELISM_THREADS', 'DP_INTER_OP_PARALLELISM_THREADS')
@@ -197,9 +200,10 @@ def _take_over(parent: Path) -> None:
 def _start_from(job: dict[str, Any], backend: Backend) -> list[str]:
     if Path(CHECKPOINT_FILE[backend]).exists():
         return ['--restart', CHECKPOINT + ('' if backend is Backend.TENSORFLOW else '.pt')]
-    if job.get('initial'):
-        return ['--init-frz-model', job['initial']]
-    return []
+    if not job.get('initial'):
+        return []
+    option, *others = job.get('start') or ['--init-frz-model']
+    return [option, job['initial'], *others]
 
 
 def _architecture(descriptor: dict[str, Any]) -> str:

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aiida import orm
 from aiida.cmdline.utils import echo
+from aiida.common.exceptions import NotExistent
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.imported import card_of, import_model
+from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.methods.deepmd_model import ModelCard, training_parameters
 from aiida_prospect.methods.initial_labels import check_elements, read_labels, read_settings
 from aiida_prospect.methods.label_settings import find_conflicts
 
+NETWORKS = 'deepmd'
 THIS_SEARCH = 'this search'
 
 
@@ -81,3 +87,40 @@ def check_settings(
         )
     for conflict in conflicts:
         echo.echo_warning(f'different settings: {conflict}')
+
+
+def add_potential(builder: ProcessBuilder, name: str, branch: str) -> None:
+    """Have the first ensemble of a search trained on from a model, with the network of that model.
+
+    :param name: file, or PK or UUID of a potential.
+    :param branch: of a model for several tasks.
+    :raises ValueError: if no training of the search can start from it.
+    """
+    from aiida_prospect.workflows.search_inputs import TRAIN_PREFIX, begin_with_potential, check_restart
+
+    chosen = builder.train.member_workflow.value.removeprefix(TRAIN_PREFIX)
+    if chosen != NETWORKS:
+        raise ValueError(
+            f'`--initial-potential` is for `--force-field {NETWORKS}`, not for `{chosen}`, which fits anew'
+        )
+    potential, card = _load_potential(name, branch)
+    begin_with_potential(builder, potential)
+    check_restart({'potentials': {name: potential}}, builder.pool.parameters['composition'])
+    builder.train.member['parameters'] = orm.Dict(
+        training_parameters(card, builder.train.member['parameters'].get_dict())
+    )
+    how = 'its zero of energy is adapted' if card.start == '--finetune' else 'its zero of energy stays what it is'
+    echo.echo(f'The trainings start from {name}: {card.architecture} of {card.backend}; {how}.')
+
+
+def _load_potential(name: str, branch: str) -> tuple[PotentialData, ModelCard]:
+    path = Path(name)
+    if path.is_file():
+        return import_model(path, branch)
+    try:
+        node = orm.load_node(name)
+    except (NotExistent, ValueError) as error:
+        raise ValueError(f'`{name}` is neither a file nor a node in the database') from error
+    if not isinstance(node, PotentialData):
+        raise ValueError(f'node {node.pk} is no potential but a {type(node).__name__}')
+    return node, card_of(node)

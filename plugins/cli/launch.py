@@ -133,16 +133,20 @@ def search_builder(
     initial_labels: tuple[Path, ...] = (),
     initial_labels_from: tuple[str, ...] = (),
     force_mixed: bool = False,
+    initial_potential: str | None = None,
+    initial_branch: str = '',
     **choices: Any,
 ) -> ProcessBuilder:
     """Return the builder of a search; the arguments are those of the command ``search``."""
-    from aiida_prospect.cli.initial import add_labels
+    from aiida_prospect.cli.initial import NETWORKS, add_labels, add_potential
     from aiida_prospect.workflows.search import SearchWorkChain
     from aiida_prospect.workflows.search_inputs import check_label_name
 
     composition = parse_composition(formula)
     check_label_name(label_name)
     code = find_code(python_code, 'python')
+    if initial_potential and 'force_field' not in overrides.get('train', {}):
+        force_field = force_field or NETWORKS
     for section, name, value in (
         ('search', 'budget', {key: choices[key] for key in ('max_labels', 'max_cycles', 'max_core_hours')}),
         ('pool', 'n_structures', choices['pool_size']),
@@ -163,6 +167,8 @@ def search_builder(
         references=read_structures(references),
     )
     add_labels(builder, initial_labels, initial_labels_from, force_mixed=force_mixed)
+    if initial_potential:
+        add_potential(builder, initial_potential, initial_branch)
     return builder
 
 

@@ -71,6 +71,12 @@ def run_options(function: Any) -> Any:
     multiple=True,
     help='Earlier calculations of the same elements to begin with: a group, or `query` for all in the profile.',
 )
+@click.option(
+    '--initial-potential',
+    metavar='FILE|PK',
+    help='Model of DeePMD-kit (.pb, .pth, .pt) or potential in the database that the trainings start from.',
+)
+@click.option('--initial-branch', default='', help='Branch of an initial model that was trained for several tasks.')
 @click.option('--force-mixed', is_flag=True, help='Begin with labels also if they were made with different settings.')
 @click.option('--overrides', type=EXISTING_FILE, help='YAML file with values laid over the protocol.')
 @run_options

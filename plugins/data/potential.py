@@ -150,7 +150,7 @@ class PotentialData(Data):
     @property
     def suffix(self) -> str:
         """Ending that a file of the model must have for its program to recognise it; empty without a file."""
-        return SUFFIXES.get(self.program, '')
+        return str(self.metadata.get('suffix', SUFFIXES.get(self.program, '')))
 
     @property
     def has_initial(self) -> bool:

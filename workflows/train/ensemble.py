@@ -201,8 +201,7 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         for name, reason in sorted(self.ctx.judgement['refused'].items()):
             index = self.ctx.names.index(name)
             attempt = latest[index][0] + 1
-            # Data that do not fit may fit if the training does not start from an earlier potential.
-            hopeless = (latest[index][1].exit_status or 0) // 100 == 2 and 'initial' not in latest[index][1].inputs
+            hopeless = _is_hopeless(latest[index][1])
             again = attempt < MAX_ATTEMPTS and not hopeless
             self.report(f'{name} is {"trained again from scratch" if again else "not used"}: {reason}')
             if again:
@@ -226,3 +225,12 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
                 good=len(accepted), wanted=wanted, least=least, reasons=reasons
             )
         return None
+
+
+def _is_hopeless(training: WorkChainNode) -> bool:
+    """Tell whether a training that failed would fail again from scratch, or was asked not to begin there."""
+    if 'initial' not in training.inputs:
+        return (training.exit_status or 0) // 100 == 2
+    # Data that do not fit may fit if the training does not start from an earlier potential. One that a user brought is
+    # not replaced by nothing.
+    return bool(training.exit_status) and training.inputs.initial.creator is None
