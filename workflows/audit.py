@@ -14,6 +14,7 @@ from aiida_prospect.calculations.functions.compare_labels import compare_labels
 from aiida_prospect.calculations.functions.join_labels import join_labels
 from aiida_prospect.common.enums import LabelTask
 from aiida_prospect.methods.audit import AuditSettings
+from aiida_prospect.workflows.delivery import PatientProcess
 
 DatasetData = DataFactory('prospect.dataset')
 PotentialData = DataFactory('prospect.potential')
@@ -35,7 +36,7 @@ def validate_labels(labels: Mapping[str, Any], _: Any) -> str | None:
     return None if labelled and len(labelled) == len(labels) else 'every set must have energies and forces'
 
 
-class AuditWorkChain(WorkChain):
+class AuditWorkChain(PatientProcess, WorkChain):
     """Find labels that the ensemble does not agree with; if asked for, label those structures again and compare.
 
     The labels of a search stay what they are; those that were computed again are in ``corrected``, set by set.
