@@ -45,4 +45,4 @@ def collect_earlier(sources: orm.Dict, **outputs: orm.Data) -> dict[str, orm.Dat
         source=np.arange(len(structures)),
     )
     labels = label(frames, runs)
-    return {'labels': DatasetData(labels), 'report': orm.Dict(summarise(labels))}
+    return {'labels': DatasetData(labels), 'report': orm.Dict(summarise(labels, runs))}

@@ -15,7 +15,6 @@ from aiida_prospect.workflows.provenance.progress import stage_in_words
 from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy, own_labels
 
 
-
 def describe(node: orm.WorkChainNode) -> tuple[str, str]:
     """Say in one line what a search is doing now.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import pi
 from typing import Any, ClassVar
 
@@ -146,6 +146,11 @@ class VaspLabelWorkChain(PluginLabelWorkChain):
     def process_class(cls) -> Any:
         """Return the work chain that runs VASP."""
         return load_vasp()
+
+    @classmethod
+    def settings_of(cls, inputs: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
+        """Return the program only: its settings are not told yet."""
+        return {'code': 'vasp'}
 
     def screen_candidates(self) -> None:
         """Line up the frames, and look up what they have in common."""
