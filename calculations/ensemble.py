@@ -15,9 +15,11 @@ from aiida_prospect.data.potential import PotentialData
 def write_ensemble(folder: Folder, potentials: Mapping[str, PotentialData]) -> list[str]:
     """Write the model files and what :func:`~aiida_prospect.methods.evaluators.loading.load_ensemble` needs to know.
 
-    The order of the members is that of their keys, so that equal inputs make equal jobs.
+    The order of the members is that of their keys, so that equal inputs make equal jobs. Files of calculators keep
+    their names, because the arguments of the calculators hold them.
 
-    :return: names of the model files, which need not be stored a second time with the job.
+    :return: names of the files of the potentials, which need not be stored a second time with the job.
+    :raises ValueError: if two different files have the same name.
     """
     specifications, filenames = [], []
     for number, key in enumerate(sorted(potentials)):
@@ -27,6 +29,12 @@ def write_ensemble(folder: Folder, potentials: Mapping[str, PotentialData]) -> l
         if filename:
             potential.write_model(Path(folder.abspath) / filename)
             filenames.append(filename)
+        for name in potential.calculator_files:
+            content, target = potential.base.repository.get_object_content(name, 'rb'), Path(folder.abspath) / name
+            if target.exists() and target.read_bytes() != content:
+                raise ValueError(f'the file `{name}` of the potential `{key}` would replace another one in the job')
+            target.write_bytes(content)
+            filenames.append(name)
     with folder.open(ENSEMBLE, 'w', encoding='utf8') as handle:
         json.dump(specifications, handle, indent=2)
     return filenames

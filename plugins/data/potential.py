@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -21,12 +22,14 @@ MODEL = 'model'
 INITIAL = 'initial'
 SUFFIXES = {Backend.TENSORFLOW: '.pb', Backend.PYTORCH: '.pth', Backend.POD: '.zip'}
 CALCULATORS = 'aiida_prospect.calculators'
+FILE_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]*')
 
 
 class PotentialData(Data):
     """A frozen model file, or the calculator of ASE that stands for one.
 
-    The names of the files in the repository are always the same, so that equal models hash equal.
+    The names of model files in the repository are always the same, so that equal models hash equal. A calculator may
+    have files of its own, such as pseudopotentials, under the names by which its arguments call them.
 
     Attributes: ``backend``, ``architecture``, ``type_map``, ``cutoff`` (Å or ``None``), ``filename`` (in the
     repository, or ``None``), ``errors`` (on validation data, by name), ``metadata``, ``calculator`` and ``arguments``.
@@ -83,6 +86,7 @@ class PotentialData(Data):
         arguments: Mapping[str, Any] | None = None,
         elements: Sequence[str] = (),
         cutoff: float | None = None,
+        files: Mapping[str, Path | str | BinaryIO] | None = None,
     ) -> PotentialData:
         """Return a node that stands for a calculator of ASE.
 
@@ -91,7 +95,9 @@ class PotentialData(Data):
             compute side.
         :param arguments: of that function, by name; must be JSON.
         :param elements: that it knows.
-        :raises ValueError: if the name is unknown, there are no elements or the arguments are not JSON.
+        :param files: paths or handles of what it needs in the folder of the job, by their names there.
+        :raises ValueError: if the name is unknown, there are no elements, the arguments are not JSON, or a file is
+            empty or has a name that is none.
         """
         node = cls()
         node.base.attributes.set_many(
@@ -107,6 +113,9 @@ class PotentialData(Data):
                 'arguments': _plain_json(arguments or {}),
             }
         )
+        for name, source in (files or {}).items():
+            _check_name(name)
+            node.base.repository.put_object_from_filelike(io.BytesIO(_content(source)), name)
         node._check()
         return node
 
@@ -156,6 +165,11 @@ class PotentialData(Data):
     def has_initial(self) -> bool:
         """Whether a training can start from another file than the one for evaluation."""
         return INITIAL in self.base.repository.list_object_names()
+
+    @property
+    def calculator_files(self) -> list[str]:
+        """Names of the files that a calculator needs in the folder of the job."""
+        return sorted(self.base.repository.list_object_names()) if self.program is Backend.ASE else []
 
     def spec(self, filename: str | None = None) -> dict[str, Any]:
         """Return what a runner needs to know, as JSON.
@@ -228,8 +242,12 @@ class PotentialData(Data):
             file.name: self.base.repository.get_object_size(file.name) for file in self.base.repository.list_objects()
         }
         if self.program is Backend.ASE:
-            if files or not self.base.attributes.get('calculator'):
-                raise ValueError('a potential of the backend `ase` has a calculator and no files')
+            if not self.base.attributes.get('calculator') or self.filename is not None:
+                raise ValueError('a potential of the backend `ase` has a calculator and no model file')
+            for name, size in files.items():
+                _check_name(name)
+                if not size:
+                    raise ValueError(f'the file `{name}` of the calculator is empty')
             return
         if self.cutoff is None:
             raise ValueError('the cut-off of a model file must be given')
@@ -253,6 +271,11 @@ def resolve_calculator(name: str) -> str:
             f'`{name}` is neither a path `module:factory` nor one of the calculators: {", ".join(sorted(known))}'
         )
     return f'{module}:{factory}'
+
+
+def _check_name(name: str) -> None:
+    if not FILE_NAME.fullmatch(name):
+        raise ValueError(f'`{name}` is no name of a file of a calculator: letters, digits and `_.+-`, no folders')
 
 
 def _content(source: Path | str | BinaryIO) -> bytes:

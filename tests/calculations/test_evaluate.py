@@ -1,11 +1,15 @@
 """Tests of the evaluation of many frames in one job."""
 
 import json
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+from aiida.common.folders import SandboxFolder
 from aiida.engine import run_get_node
 
+from aiida_prospect.calculations.ensemble import write_ensemble
 from aiida_prospect.calculations.evaluate import EvaluateCalculation
 from aiida_prospect.calculations.runners import evaluate as runner
 from aiida_prospect.common.frames import Frames
@@ -68,6 +72,17 @@ def test_potential_that_cannot_be_loaded_is_explained(python_code, silicon_frame
     _, node = evaluate(python_code, silicon_frames(1), potential)
     assert node.exit_status == EvaluateCalculation.exit_codes.ERROR_POTENTIALS_NOT_LOADED.status
     assert words in node.exit_message
+
+
+def test_files_of_calculators_travel_with_the_job(aiida_profile, tmp_path):
+    def potential(content):
+        return PotentialData.from_calculator('a.b', {}, elements=['Si'], files={'Si.upf': BytesIO(content)})
+
+    folder = SandboxFolder(tmp_path)
+    assert write_ensemble(folder, {'a': potential(b'one'), 'b': potential(b'one')}) == ['Si.upf', 'Si.upf']
+    assert Path(folder.abspath, 'Si.upf').read_bytes() == b'one'
+    with pytest.raises(ValueError, match=r'`Si\.upf` of the potential `b`'):
+        write_ensemble(folder, {'a': potential(b'one'), 'b': potential(b'two')})
 
 
 def test_no_frames_are_refused_before_submission(python_code, stillinger_weber):

@@ -1,4 +1,5 @@
 import io
+from functools import partial
 
 import pytest
 from aiida import orm
@@ -80,6 +81,31 @@ def test_calculator_needs_no_file():
         node.write_model('out')
 
 
+def test_files_of_a_calculator_are_part_of_it(tmp_path):
+    (tmp_path / 'source').write_bytes(b'one')
+    make_node = partial(PotentialData.from_calculator, 'a.b', {'file': 'Al.upf'}, ['Al'])
+    nodes = [
+        make_node(files={'Al.upf': tmp_path / 'source'}),
+        make_node(files={'Al.upf': io.BytesIO(b'one')}),
+        make_node(files={'Al.upf': io.BytesIO(b'two')}),
+        make_node(),
+    ]
+    hashes = [node.store().base.caching.get_hash() for node in nodes]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+    assert [node.calculator_files for node in nodes] == [['Al.upf']] * 3 + [[]]
+    assert nodes[0].spec()['file'] is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [('../Al.upf', b'one', 'no name'), ('', b'one', 'no name'), ('.hidden', b'one', 'no name'), ('Al', b'', 'empty')],
+)
+def test_files_of_a_calculator_that_are_none(name, content, message):
+    with pytest.raises(ValueError, match=message):
+        PotentialData.from_calculator('a.b', {}, ['Al'], files={name: io.BytesIO(content)})
+
+
 def test_spelling_of_a_calculator_does_not_change_the_hash():
     nodes = [PotentialData.from_calculator(name, {}, ['Al']) for name in ('a.b:c', 'a.b.c')]
     assert len({node.store().base.caching.get_hash() for node in nodes}) == 1
@@ -109,7 +135,7 @@ def test_arguments_must_be_json(arguments):
         ({'type_map': ['Al', 'Foo']}, 'no element'),
         ({'cutoff': 0.0}, 'positive'),
         ({'cutoff': float('nan')}, 'positive'),
-        ({'backend': 'ase'}, 'no files'),
+        ({'backend': 'ase'}, 'no model file'),
         ({'backend': 'jax'}, 'jax'),
         ({'metadata': {'errors': {'energy': float('nan')}}}, 'not finite'),
     ],
