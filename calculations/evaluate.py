@@ -37,6 +37,7 @@ class EvaluateCalculation(RunnerCalculation):
         'aiida_prospect.methods.lammps_box',
         'aiida_prospect.methods.lammps_potentials',
         'aiida_prospect.methods.pod_model',
+        'aiida_prospect.methods.pw_calculator',
     )
     STEM = 'evaluate'
 
@@ -51,7 +52,7 @@ class EvaluateCalculation(RunnerCalculation):
             'evaluated',
             valid_type=DatasetData,
             help='The same frames with energy, forces, stress, with their spread if there are several potentials, and '
-            'with a status, `ok` or `failed`, and a reason for each.',
+            'with a status, `ok`, `unconverged` or `failed`, and a reason for each.',
         )
         spec.output('statistics', valid_type=Dict, help='Evaluations made, and seconds.')
         spec.default_output_node = 'statistics'

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping
+from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping, Unconverged
 
 # What calculators raise for a structure that they cannot deal with; programming errors pass through.
 CALCULATOR_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
@@ -38,6 +38,9 @@ class AseEvaluator:
             for row, index in enumerate(group.frames.tolist()):
                 try:
                     self._evaluate_frame(frames, group, row, result)
+                except Unconverged as exception:
+                    result.errors[index] = str(exception)
+                    result.unconverged.add(index)
                 except CALCULATOR_ERRORS as exception:
                     # After a failure nothing is known about the state of foreign code.
                     self._calculators.pop(group.numbers.tobytes(), None)

@@ -18,6 +18,14 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+class Unconverged(RuntimeError):
+    """A calculator did not reach the self-consistency of a frame."""
+
+
+class JobEnded(Exception):
+    """The job is being ended from outside: what was not evaluated is left to another one."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Energies, forces and stresses of a set of frames by one potential; NaN where a frame could not be evaluated.
@@ -26,12 +34,14 @@ class Evaluation:
     :param forces: (n_atoms, 3), eV/Å.
     :param stress: (n_frames, 3, 3), eV/Å³, positive under tension; NaN throughout if the potential has no stress.
     :param errors: why a frame could not be evaluated, by its index.
+    :param unconverged: those of them that the method gave up before self-consistency.
     """
 
     energy: FloatArray
     forces: FloatArray
     stress: FloatArray
     errors: dict[int, str] = field(default_factory=dict)
+    unconverged: set[int] = field(default_factory=set)
 
     @classmethod
     def unknown(cls, frames: Frames) -> Evaluation:

@@ -29,8 +29,8 @@ class Ensemble:
     def evaluate(self, frames: Frames) -> Frames:
         """Return the frames with energy, forces and stress, and their spread if there is more than one member.
 
-        A frame that a member cannot evaluate has the status ``failed`` and that member's words as the reason, the
-        others have the status ``ok``.
+        A frame that a member cannot evaluate has the status ``failed``, or ``unconverged`` if that is all that is
+        wrong, and that member's words as the reason; the others have the status ``ok``.
         """
         evaluations = [member.evaluate(frames) for member in self.members]
         errors = _errors(evaluations)
@@ -40,14 +40,16 @@ class Ensemble:
         for index in errors:
             energy[index], stress[index] = np.nan, np.nan
             forces[frames.offsets[index] : frames.offsets[index + 1]] = np.nan
-        status = [str(LabelStatus.FAILED if index in errors else LabelStatus.OK) for index in range(len(frames))]
+        status = np.full(len(frames), str(LabelStatus.OK), dtype=object)
+        status[list(errors)] = str(LabelStatus.FAILED)
+        status[list(_unconverged(evaluations))] = str(LabelStatus.UNCONVERGED)
         return frames.replace(
             energy=energy,
             forces=forces,
             stress=stress,
             energy_spread=self._spread([e.energy for e in evaluations], energy),
             forces_spread=self._spread([e.forces for e in evaluations], forces),
-            status=np.array(status, dtype=np.str_),
+            status=status.astype(np.str_),
             reason=np.array([errors.get(index, '') for index in range(len(frames))], dtype=np.str_),
         )
 
@@ -70,3 +72,9 @@ def _errors(evaluations: Sequence[Evaluation]) -> dict[int, str]:
         for index, message in evaluation.errors.items():
             errors.setdefault(index, message if len(evaluations) == 1 else f'potential {number}: {message}')
     return errors
+
+
+def _unconverged(evaluations: Sequence[Evaluation]) -> set[int]:
+    """Return the frames of which no member says anything worse."""
+    failed = {index for evaluation in evaluations for index in set(evaluation.errors) - evaluation.unconverged}
+    return set().union(*(evaluation.unconverged for evaluation in evaluations)) - failed

@@ -8,7 +8,7 @@ from ase.calculators.lj import LennardJones
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ase import CALCULATORS_KEPT, AseEvaluator
-from aiida_prospect.methods.evaluators.base import Grouping
+from aiida_prospect.methods.evaluators.base import Grouping, Unconverged
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.evaluators.loading import find_calculator, load_ensemble
 
@@ -81,6 +81,26 @@ def test_frame_that_one_member_cannot_do_fails_with_its_words():
     assert np.isnan(evaluated.stress).all()
     # One for the small ones, a new one for each failure.
     assert Moody.made == 3
+
+
+def test_frame_is_unconverged_if_no_member_says_anything_worse():
+    def unconverged():
+        calculator = Moody()
+        calculator.calculate = refuse
+        return calculator
+
+    def refuse(*_, **__):
+        raise Unconverged('100 iterations')
+
+    small, large = bulk('Si'), bulk('Si', cubic=True)
+    evaluated = Ensemble([AseEvaluator(unconverged)]).evaluate(Frames.from_atoms([small]))
+    assert (evaluated.known('status').tolist(), evaluated.known('reason').tolist()) == (
+        ['unconverged'],
+        ['100 iterations'],
+    )
+    evaluated = Ensemble([AseEvaluator(unconverged), AseEvaluator(Moody)]).evaluate(Frames.from_atoms([small, large]))
+    assert evaluated.known('status').tolist() == ['unconverged', 'failed']
+    assert np.isnan(evaluated.energy).all()
 
 
 def test_live_calculators_are_bounded():
