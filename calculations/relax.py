@@ -87,6 +87,7 @@ class RelaxCalculation(RunnerCalculation):
         'aiida_prospect.methods.lammps_box',
         'aiida_prospect.methods.lammps_potentials',
         'aiida_prospect.methods.pod_model',
+        'aiida_prospect.methods.pw_calculator',
         'aiida_prospect.methods.relaxation',
     )
     STEM = 'relax'

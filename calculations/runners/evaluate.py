@@ -48,13 +48,13 @@ def evaluate_in_chunks(frames: Frames, evaluate: Callable[[Frames], Frames]) -> 
     """Yield, after every chunk, how many frames are done and all frames with what is known.
 
     Frames of equal composition go together, because they are evaluated in one batch. A chunk has as many frames as
-    take a quarter of a minute, judged by the one before.
+    take a quarter of a minute, judged by the one before; the first has one, because that may take hours.
     """
     order = np.argsort(np.array(frames.formulas), kind='stable')
     back = np.argsort(order)
     ordered = frames.select(order)
     parts: list[Frames] = []
-    done, size = 0, 8
+    done, size = 0, 1
     while done < len(frames):
         start = time.monotonic()
         parts.append(evaluate(ordered.select(range(done, min(done + size, len(frames))))))

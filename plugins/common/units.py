@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float64]
 EV_PER_ANGSTROM3_PER_GPA = constants.giga * constants.angstrom**3 / constants.electron_volt
 EV_PER_ANGSTROM3_PER_KBAR = EV_PER_ANGSTROM3_PER_GPA / 10
 EV_PER_RYDBERG = constants.value('Rydberg constant times hc in eV')
+# What aiida-quantumespresso converts energies with: CODATA 2006, in its dependency qe-tools 2.3.
+EV_PER_RYDBERG_OF_QE_TOOLS = 13.6056917253
 ANGSTROM_PER_BOHR = constants.value('Bohr radius') / constants.angstrom
 
 

@@ -18,7 +18,10 @@ from aiida_prospect.methods.evaluators.pod import PodEvaluator
 
 CALCULATOR_GROUP = 'aiida_prospect.calculators'
 # Where the package travels with the job instead of being installed, there are no entry points.
-BUILT_IN_CALCULATORS = {'lammps': 'aiida_prospect.methods.lammps_potentials:calculator'}
+BUILT_IN_CALCULATORS = {
+    'lammps': 'aiida_prospect.methods.lammps_potentials:calculator',
+    'pw': 'aiida_prospect.methods.pw_calculator:PwCalculator',
+}
 
 
 def load_ensemble(specifications: Sequence[Mapping[str, Any]], folder: Path) -> Ensemble:
