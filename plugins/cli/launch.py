@@ -98,9 +98,11 @@ def label_options(
 
     :raises ValueError: if an option belongs to another labelling.
     """
+    if choices['command'] and label_name != 'quantumespresso_bundle':
+        raise ValueError(f'`--command` is for `--labels quantumespresso_bundle`, not for `--labels {label_name}`')
+    if label_name in ('calculator', 'quantumespresso_bundle') and choices['label_code']:
+        python_code = find_code(choices['label_code'], 'python')
     if label_name == 'calculator':
-        if choices['label_code']:
-            python_code = find_code(choices['label_code'], 'python')
         if choices['calculator']:
             return {'code': python_code, 'calculator': choices['calculator'], 'arguments': {}}
         name = choices['potential'] or default_potential(elements)
@@ -109,7 +111,12 @@ def label_options(
         if choices[name]:
             raise ValueError(f'`--{name}` is for `--labels calculator`, not for `--labels {label_name}`')
     workflow = WorkflowFactory(f'{LABEL_PREFIX}{label_name}')
-    options = {'code': find_code(choices['label_code'], workflow.PLUGIN)}
+    if label_name == 'quantumespresso_bundle':
+        options: dict[str, Any] = {'code': python_code, 'elements': sorted(elements)}
+        if choices['command']:
+            options['command'] = choices['command']
+    else:
+        options = {'code': find_code(choices['label_code'], workflow.PLUGIN)}
     if choices['family']:
         if not workflow.FAMILY:
             raise ValueError(f'`--pseudos` is not for `--labels {label_name}`, which needs no family of potentials')

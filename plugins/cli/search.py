@@ -42,6 +42,7 @@ def run_options(function: Any) -> Any:
 )
 @click.option('--calculator', help='For `--labels calculator`: any calculator of ASE, as `module:factory`.')
 @click.option('--pseudos', 'family', help='For DFT: label of the family of pseudopotentials, of POTCARs for VASP.')
+@click.option('--command', help='For `--labels quantumespresso_bundle`: how jobs start pw.x, e.g. `mpirun -np 4 pw.x`.')
 @click.option(
     '--code', 'label_code', help='Code that labels, e.g. `pw@localhost`, `vasp@cluster`; by default what fits.'
 )

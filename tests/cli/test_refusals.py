@@ -42,6 +42,8 @@ def refuse(python_code):
         (['XeF2'], 'give a calculator of ASE'),
         (['Si8', '--force-field', 'guess'], 'deepmd, pod'),
         (['Si8', '--labels', 'quantumespresso', '--code', 'nothing@here'], 'there is no code `nothing@here`'),
+        (['Si8', '--labels', 'quantumespresso_bundle', '--code', 'nothing@here'], 'there is no code `nothing@here`'),
+        (['Si8', '--command', 'mpirun pw.x'], '`--command` is for `--labels quantumespresso_bundle`'),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
 )
@@ -64,6 +66,11 @@ def test_missing_pseudopotential(refuse, pw_code, pseudo_family):
     )
     assert 'Cl, Na' in answer or 'Na, Cl' in answer
     assert pseudo_family.label in answer
+
+
+def test_missing_pseudopotential_of_many_runs_in_one_job(refuse, pseudo_family):
+    answer = refuse('NaCl', '--labels', 'quantumespresso_bundle', '--pseudos', pseudo_family.label)
+    assert 'no pseudopotential of Cl, Na' in answer
 
 
 def test_family_that_is_not_installed(refuse, pw_code):

@@ -22,6 +22,7 @@ from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.label.codes import check_code
+from aiida_prospect.workflows.label.costs import count_processes
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
@@ -142,6 +143,11 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         demand = self._next_demand()
         return demand is not None and (demand.granted or self._has_progressed())
 
+    @property
+    def potential(self) -> PotentialData:
+        """The potential for the task."""
+        return self.inputs.potential
+
     def _next_demand(self) -> Demand | None:
         """Return what the next job is to be given, ``None`` if none was lost; relaxations see to that themselves."""
         if not self.ctx.jobs or self.inputs.task.value == LabelTask.RELAX.value:
@@ -176,7 +182,7 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         inputs: dict[str, Any] = {
             'code': self.inputs.code,
             'frames': frames,
-            'potentials': {'reference': self.inputs.potential},
+            'potentials': {'reference': self.potential},
             'metadata': {'options': self.ctx.options},
         }
         if self.inputs.task.value == LabelTask.RELAX.value:
@@ -197,7 +203,8 @@ class CalculatorLabelWorkChain(LabelWorkChain):
                 seconds += job.outputs.statistics.get('seconds', 0.0)
             if job.exit_status:
                 self.report(f'{job.process_label}<{job.pk}> ended with {job.exit_status}: {job.exit_message}')
-        costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': seconds}
+        core_seconds = seconds * count_processes(self.inputs.options.get('resources', {}))
+        costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': core_seconds}
         if self.ctx.jobs and not parts:
             costs['failure'] = str(self.ctx.jobs[-1].exit_message)
         self.ctx.collected = merge_labels(

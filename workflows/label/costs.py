@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiida import orm
@@ -31,7 +32,10 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
     if seconds is None:
         job = run.get_last_job_info() or {}
         seconds = job.get('wallclock_time_seconds') or 0.0
-    resources = run.get_option('resources') or {}
+    return float(seconds) * count_processes(run.get_option('resources') or {})
+
+
+def count_processes(resources: Mapping[str, int]) -> int:
+    """Return the number of processes that resources are asked for."""
     per_machine = resources.get('num_mpiprocs_per_machine', 1)
-    processes = resources.get('tot_num_mpiprocs') or resources.get('num_machines', 1) * per_machine
-    return float(seconds) * float(processes)
+    return int(resources.get('tot_num_mpiprocs') or resources.get('num_machines', 1) * per_machine)

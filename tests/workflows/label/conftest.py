@@ -47,6 +47,21 @@ def label_quantumespresso(pw_code, pseudo_family):
 
 
 @pytest.fixture
+def label_quantumespresso_bundle(python_code, pw_code, pseudo_family):
+    """Return a factory of builders that label with pw.x, all frames in one job of the interpreter."""
+
+    def build(frames, overrides=None, **options):
+        return WorkflowFactory('prospect.label.quantumespresso_bundle').get_builder_from_protocol(
+            DatasetData(frames),
+            **{'code': python_code, 'pseudo_family': pseudo_family.label, 'relaxer': {'max_steps': 2}, **options},
+            protocol='fast',
+            overrides={**CHEAP, **(overrides or {})},
+        )
+
+    return build
+
+
+@pytest.fixture
 def label_vasp(make_vasp_code, potcar_family):
     """Return a factory of builders that label with a program that stands in for VASP."""
 
