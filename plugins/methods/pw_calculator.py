@@ -29,6 +29,11 @@ LINES_QUOTED = 4
 EV_PER_RYDBERG_OF_ASE = create_units('2006')['Ry']
 EQUAL_LENGTHS = 1e-5
 TERMINATED, OF_SHELL = 15, 128
+# As in the work chain of aiida-quantumespresso: what is no empty band, and how many more are tried.
+OCCUPIED, MORE_BANDS, LARGEST_INCREASE = 0.005, 4, 0.05
+MOST_RUNS = 3
+NUMBER_OF_BANDS = re.compile(r'number of Kohn-Sham states\s*=\s*(\d+)')
+OCCUPATIONS = re.compile(r'occupation numbers\s*\n((?:[-\d. ]*\d[-\d. ]*\n)+)')
 NOT_CONVERGED = re.compile(r'convergence NOT achieved after\s+(\d+) iterations')
 COMPLAINT = re.compile(r'%{20,}\n(.*?)\n\s*%{20,}', re.DOTALL)
 SLURM_ENDS_JOB = re.compile(r'slurmstepd: error: .*CANCELLED AT')
@@ -117,21 +122,50 @@ class PwCalculator(Calculator):
         :raises PwFailed: if it left no result for another reason.
         """
         super().calculate(atoms, properties, system_changes)
+        more: dict[str, int] = {}
+        for _ in range(MOST_RUNS):
+            output, errors, status = self._run(more)
+            results = read_results(output, errors, status=status)
+            bands = bands_needed(output) if self._is_smeared else None
+            if bands is None:
+                self.results = results
+                return
+            more = {'nbnd': bands}
+        raise PwFailed(f'the highest band is still occupied with {MOST_RUNS} numbers of bands: give a larger `nbnd`')
+
+    @property
+    def _is_smeared(self) -> bool:
+        return self.namelists.get('SYSTEM', {}).get('occupations', 'fixed') != 'fixed'
+
+    def _run(self, more: Mapping[str, int]) -> tuple[str, str, int]:
+        """Return output, errors and exit status of a run.
+
+        :param more: laid over the namelist ``SYSTEM``.
+        """
         folder = Path(mkdtemp(prefix='pw_', dir=self.folder))
         try:
-            self._write_input(folder / INPUT)
+            self._write_input(folder / INPUT, more)
             with (folder / OUTPUT).open('wb') as output, (folder / ERRORS).open('wb') as errors:
                 arguments = [*self.arguments, '-in', INPUT]
                 done = subprocess.run(arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
-            texts = [(folder / name).read_text(errors='replace') for name in (OUTPUT, ERRORS)]
+            output_text, errors_text = ((folder / name).read_text(errors='replace') for name in (OUTPUT, ERRORS))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self.results = read_results(*texts, status=done.returncode)
+        return output_text, errors_text, done.returncode
 
-    def _write_input(self, path: Path) -> None:
+    def _write_input(self, path: Path, more: Mapping[str, int]) -> None:
         namelists = deepcopy(self.namelists)
-        own = {'calculation': 'scf', 'tprnfor': True, 'tstress': True, 'outdir': './', 'pseudo_dir': str(self.folder)}
+        own = {
+            'calculation': 'scf',
+            'tprnfor': True,
+            'tstress': True,
+            'outdir': './',
+            'pseudo_dir': str(self.folder),
+            # Otherwise it does not tell the occupations.
+            'verbosity': 'high',
+        }
         namelists.setdefault('CONTROL', {}).update(own)
+        namelists.setdefault('SYSTEM', {}).update(more)
         namelists.setdefault('ELECTRONS', {}).setdefault('conv_thr', self.conv_thr_per_atom * len(self.atoms))
         with path.open('w', encoding='utf8') as handle:
             write_espresso_in(
@@ -168,6 +202,16 @@ def read_results(output: str, errors: str, *, status: int) -> dict[str, Any]:
     except (AssertionError, LookupError, ValueError) as exception:
         raise PwFailed(f'the output of pw.x cannot be read: {type(exception).__name__}: {exception}') from exception
     return {**found, 'energy': energy, 'free_energy': energy}
+
+
+def bands_needed(output: str) -> int | None:
+    """Return the number of bands to try instead, if the highest one is occupied somewhere; ``None`` if all is well."""
+    highest = [float(block.split()[-1]) for block in OCCUPATIONS.findall(output)]
+    number = NUMBER_OF_BANDS.search(output)
+    if number is None or max(highest, default=0.0) < OCCUPIED:
+        return None
+    bands = int(number[1])
+    return bands + max(int(bands * LARGEST_INCREASE), MORE_BANDS)
 
 
 def last_words(output: str, errors: str) -> str:

@@ -8,7 +8,14 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_prospect.methods.evaluators.base import JobEnded, Unconverged
-from aiida_prospect.methods.pw_calculator import PwCalculator, PwFailed, check_parameters, mesh, read_results
+from aiida_prospect.methods.pw_calculator import (
+    PwCalculator,
+    PwFailed,
+    bands_needed,
+    check_parameters,
+    mesh,
+    read_results,
+)
 
 COMPLAINT = """
  %%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%
@@ -60,6 +67,13 @@ def test_mesh_is_that_of_the_plugin(aiida_profile, distance):
 def test_what_went_wrong_is_told_apart(output, errors, status, error, words):
     with pytest.raises(error, match=words):
         read_results(output, errors, status=status)
+
+
+@pytest.mark.parametrize(('highest', 'number', 'needed'), [('0.0049', 8, None), ('0.0050', 8, 12), ('0.3', 200, 210)])
+def test_more_bands_are_wanted_if_the_highest_is_occupied_at_a_single_point(highest, number, needed):
+    block = '\n     occupation numbers \n     1.0000   1.0000   1.0000   1.0000\n     0.9876   {}\n\n'
+    output = f'     number of Kohn-Sham states= {number}\n' + block.format('-0.0500') + block.format(highest)
+    assert bands_needed(output) == needed
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,7 @@ def make_potential(family: Any, elements: Sequence[str], command: str, values: M
     :param values: of the protocol.
     :raises ValueError: if the family lacks an element or its cut-offs, or a parameter cannot be used.
     """
-    parameters = {
-        name: dict(namelist) for name, namelist in values['parameters'].items() if name.upper() not in MOVING
-    }
+    parameters = {name: dict(namelist) for name, namelist in values['parameters'].items() if name.upper() not in MOVING}
     parameters.setdefault('SYSTEM', {}).update(find_cutoffs(family, tuple(elements), parameters))
     check_parameters(parameters)
     names = {element: f'{element}.upf' for element in elements}

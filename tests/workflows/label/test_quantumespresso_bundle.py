@@ -87,6 +87,19 @@ def test_a_job_that_is_ended_leaves_the_rest_to_another(label_quantumespresso_bu
     assert [len(job.inputs.frames) for job in jobs] == [3, 2]
 
 
+def test_bands_are_added_until_the_highest_is_empty(label_quantumespresso_bundle, treated, tmp_path):
+    """Compressed silicon is a metal, whose fifth band is not empty."""
+    frames = Frames.from_atoms([bulk('Si', 'diamond', a=4.4)])
+    energies = []
+    for system in ({}, {'nbnd': 5}):
+        overrides = {'parameters': {'SYSTEM': {'ecutwfc': 12.0, **system}}, 'kpoints_distance': 1.0}
+        command = treated(0, 'true')
+        outputs, _ = run_get_node(label_quantumespresso_bundle(frames, overrides, command=command))
+        energies.append(outputs['labels'].frames.energy[0])
+    assert len((tmp_path / 'runs').read_text().split()) == 3
+    assert energies[0] == pytest.approx(energies[1], abs=1e-4)
+
+
 def test_program_that_is_not_there_is_named_in_every_reason(label_quantumespresso_bundle, silicon_frames):
     builder = label_quantumespresso_bundle(silicon_frames(2, n_atoms=2), command='no_such_pw.x')
     outputs, node = run_get_node(builder)
