@@ -37,7 +37,7 @@ def refuse(python_code):
         (['Si8', '--max-labels', '2'], 'a search needs at least 4'),
         (['Si8', '--max-cycles', '0'], '`max_cycles` must be greater than 0'),
         (['Si8', '--strategy', 'guess'], 'laqa, prospect, random, uncertainty'),
-        (['Si8', '--labels', 'oracle'], 'calculator, quantumespresso, vasp'),
+        (['Si8', '--labels', 'oracle'], 'calculator, quantumespresso, quantumespresso_bundle, vasp'),
         (['Si8', '--potential', 'Si_nobody'], 'Si_Zuo_JPCA2020'),
         (['XeF2'], 'give a calculator of ASE'),
         (['Si8', '--force-field', 'guess'], 'deepmd, pod'),
