@@ -24,10 +24,9 @@ bash deploy/test-cluster.sh down
 
 Each search is one for Si4 over SSH and SLURM, with PostgreSQL, RabbitMQ and two workers of the daemon: a pool of 12,
 two cycles with 6 and 3 labels, and a final relaxation of the lowest structures. The reference method is a potential
-that takes five seconds longer than it needs. `aiida-prospect watch PK --interval 10 --lost-after 45` runs
-beside it. Computers are
-tried again after 2 s instead of 20 s (`transport.task_retry_initial_interval`), so that AiiDA's patience ends within an
-outage of a minute and jobs are paused. Faults come at a random, seeded moment, up to six in one search, each in a
+that takes five seconds longer than it needs. `aiida-prospect watch PK --interval 10 --lost-after 45` runs beside it.
+Computers are tried again after 2 s instead of 20 s (`transport.task_retry_initial_interval`), so that AiiDA's patience
+ends within an outage of a minute and jobs are paused. Faults come at a random, seeded moment, up to six in one search, each in a
 stage of its own; a law that is broken counts against all faults of that search.
 
 The laws, checked by `tests/faults/checks.py`: the search ends with a result; its lowest minimum is that of the same
@@ -72,6 +71,12 @@ What was found, and the faults as they went before it was mended; they were repe
   `PendingRollbackError` in the daemon's log), its jobs waited for ever and their tasks were lost from the queue. Search
   no. 10 ended only after `verdi daemon stop; verdi process repair; verdi daemon start` by hand. `aiida-prospect watch`
   restarts the workers now after an outage that it saw, and hands over again what no worker has and no queue holds.
+- A worker that was killed between submitting a label and saving the checkpoint of its work chain left the job, and the
+  work chain submitted another one. It takes the first one over now (`workflows/delivery.py`).
+- The first watch that handed processes over did so after five seconds of silence. On a busy machine one of them was
+  just being started, and a label was submitted twice. The silence must last ten minutes by default now.
+- A job that was submitted just before PostgreSQL went away, so that its number was not stored, ran again when it was
+  handed over. `aiida-prospect watch` asks the queue and SLURM's accounting for it first.
 - A label that was spoiled on purpose led one search to a minimum 88 meV/atom lower than that of the undisturbed one.
   That is no fault: with fewer labels a search goes another way. The law says now that it must not end higher.
 """
