@@ -26,8 +26,8 @@ Each search is one for Si4 over SSH and SLURM, with PostgreSQL, RabbitMQ and two
 two cycles with 6 and 3 labels, and a final relaxation of the lowest structures. The reference method is a potential
 that takes five seconds longer than it needs. `aiida-prospect watch PK --interval 10 --lost-after 45` runs beside it.
 Computers are tried again after 2 s instead of 20 s (`transport.task_retry_initial_interval`), so that AiiDA's patience
-ends within an outage of a minute and jobs are paused. Faults come at a random, seeded moment, up to six in one search, each in a
-stage of its own; a law that is broken counts against all faults of that search.
+ends within an outage of a minute and jobs are paused. Faults come at a random, seeded moment, up to six in one search,
+each in a stage of its own; a law that is broken counts against all faults of that search.
 
 The laws, checked by `tests/faults/checks.py`: the search ends with a result; its lowest minimum is that of the same
 search undisturbed, to 1 meV/atom (not higher, where labels were spoiled on purpose); every candidate has a label with a
