@@ -82,8 +82,14 @@ def test_a_restart_hands_them_on_also_a_restart_of_a_restart(search, make_builde
     assert builder.restart.labels['before_00'].uuid == search.inputs.restart.labels.before_00.uuid
     assert builder.restart.cycle.value == 1
     again = orm.WorkChainNode(process_type=search.process_type)
-    for name, node in (('labels__before_00', builder.restart.labels['before_00']), ('cycle', builder.restart.cycle)):
+    given = builder.restart
+    for name, node in (
+        ('labels__before_00', given.labels['before_00']),
+        ('cycle', given.cycle),
+        ('pool', given.pool),
+    ):
         again.base.links.add_incoming(node.store(), LinkType.INPUT_WORK, f'restart__{name}')
+    again.set_process_label('SearchWorkChain')
     again.store()
     handed_on = SearchWorkChain.get_builder_restart(again).restart
     assert handed_on['labels']['before_00'].uuid == builder.restart.labels['before_00'].uuid

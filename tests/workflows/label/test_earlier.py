@@ -16,8 +16,7 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.initial_labels import read_labels, read_settings
 from aiida_prospect.methods.label_settings import find_conflicts, spacing_interval
 from aiida_prospect.workflows.earlier.base import EVERYWHERE, collect, find_earlier, settings_of
-from aiida_prospect.workflows.label.quantumespresso import pw_runs
-from aiida_prospect.workflows.provenance import source_of_label
+from aiida_prospect.workflows.provenance.label_source import source_of_label
 
 DISTANCE = 0.9
 SETTINGS = {'parameters': {'SYSTEM': {'ecutwfc': 12.0}}, 'kpoints_distance': DISTANCE}
@@ -53,6 +52,11 @@ def group(labelling):
     collection, _ = orm.Group.collection.get_or_create('silicon')
     collection.add_nodes([labelling])
     return collection
+
+
+def pw_runs(process):
+    """Return the runs of pw.x that a work chain made, in their order."""
+    return sorted((node for node in process.called if isinstance(node, orm.CalcJobNode)), key=lambda node: node.pk)
 
 
 def jobs_of(labelling):
