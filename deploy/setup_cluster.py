@@ -22,17 +22,13 @@ from aiida import load_profile, orm
 from aiida.common.exceptions import NotExistent
 from aiida.manage.configuration import create_profile, get_config
 from aiida.manage.configuration.config import Config
-from setup_profile import ensure_code
+from setup_profile import CACHED, ensure_code
 
 OPTIONS = {
     'daemon.timeout': 30,
     # That of RabbitMQ newer than 3.8.14: what it warns of is cured by `consumer_timeout`, see deploy/rabbitmq.conf.
     'warnings.rabbitmq_version': False,
-    'caching.enabled_for': [
-        'aiida.calculations:prospect.*',
-        'aiida.calculations:quantumespresso.pw',
-        'aiida.calculations:vasp.vasp',
-    ],
+    'caching.enabled_for': CACHED,
 }
 DEFAULTS = {
     'PROSPECT_POSTGRES_HOST': '127.0.0.1',

@@ -16,15 +16,13 @@ from aiida.plugins import BrokerFactory
 ROOT = Path(__file__).parents[1]
 PROFILE = 'prospect'
 BROKER = 'core.zeromq'
-# Equal inputs give equal results, so a search that is repeated need not compute anything again.
+# Equal inputs give equal results, so a search that is repeated need not compute anything again. With wildcards, because AiiDA
+# refuses the name of a plugin that is not installed.
+CACHED = [f'aiida.calculations:{name}*' for name in ('prospect.', 'quantumespresso.pw', 'vasp.vasp')]
 OPTIONS = {
     'runner.poll.interval': 1,
     'daemon.timeout': 30,
-    'caching.enabled_for': [
-        'aiida.calculations:prospect.*',
-        'aiida.calculations:quantumespresso.pw',
-        'aiida.calculations:vasp.vasp',
-    ],
+    'caching.enabled_for': CACHED,
 }
 ONE_THREAD = '\n'.join(
     f'export {name}=1'
@@ -49,7 +47,9 @@ def ensure_profile(config: Config) -> None:
             broker_backend=BROKER,
             broker_config=BrokerFactory(BROKER).get_default_config(),
         )
-        config.set_default_profile(PROFILE, overwrite=True)
+    # Also after an earlier attempt that broke off.
+    if config.default_profile_name is None:
+        config.set_default_profile(PROFILE).store()
     changed = {name: value for name, value in OPTIONS.items() if config.get_option(name, scope=PROFILE) != value}
     for name, value in changed.items():
         config.set_option(name, value, scope=PROFILE)

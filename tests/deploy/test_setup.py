@@ -38,6 +38,11 @@ def test_profile(tmp_path):
     assert (tmp_path / '.aiida' / 'config.json').is_file()
 
 
+def test_profile_needs_no_plugin_that_is_optional():
+    """AiiDA refuses an option that names a calculation exactly which cannot be loaded."""
+    assert all('*' in name for name in load('setup_profile').CACHED)
+
+
 def test_code_that_has_moved(aiida_localhost):
     """A code whose executable is another one now gives way to a new code, and keeps its results under another label."""
     setup = load('setup_profile')
