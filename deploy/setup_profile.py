@@ -16,8 +16,8 @@ from aiida.plugins import BrokerFactory
 ROOT = Path(__file__).parents[1]
 PROFILE = 'prospect'
 BROKER = 'core.zeromq'
-# Equal inputs give equal results, so a search that is repeated need not compute anything again. With wildcards, because AiiDA
-# refuses the name of a plugin that is not installed.
+# Equal inputs give equal results, so a search that is repeated need not compute anything again.
+# With wildcards, because AiiDA refuses the name of a plugin that is not installed.
 CACHED = [f'aiida.calculations:{name}*' for name in ('prospect.', 'quantumespresso.pw', 'vasp.vasp')]
 OPTIONS = {
     'runner.poll.interval': 1,

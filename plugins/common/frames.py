@@ -57,7 +57,7 @@ class Frames:
     :param forces: (n_atoms, 3), eV/Å.
     :param stress: (n_frames, 3, 3), eV/Å³, positive under tension.
     :param energy_spread: (n_frames,), standard deviation of the energy over an ensemble, eV.
-    :param forces_spread: (n_atoms,), √⟨|F − ⟨F⟩|²⟩ over an ensemble, eV/Å.
+    :param forces_spread: (n_atoms,), ``√⟨|F − ⟨F⟩|²⟩`` over an ensemble, eV/Å.
     :param energy_initial: (n_frames,), energy before a relaxation with the same ensemble, eV; of a candidate and its
         label what the ensemble predicted.
     :param status: (n_frames,), a :class:`~aiida_prospect.common.enums.Choice`.

@@ -2,13 +2,13 @@
 
 What a format holds, besides numbers, positions and cells:
 
-==================  ==========================================================================================
-``extxyz``          every field, as decimal numbers that read back to the last bit.
-``ase-db``          every field; what the calculator of ASE cannot hold is in ``data``.
-``deepmd/npy``      energies, forces, virials; the other fields and the order of the frames in arrays of our own,
-                    which DeePMD-kit does not look at. Only labelled frames, or frames without labels at all.
+====================  ==========================================================================================
+``extxyz``            every field, as decimal numbers that read back to the last bit.
+``ase-db``            every field; what the calculator of ASE cannot hold is in ``data``.
+``deepmd/npy``        energies, forces, virials; the other fields and the order of the frames in arrays of our own,
+                      which DeePMD-kit does not look at. Only labelled frames, or frames without labels at all.
 ``deepmd/npy/mixed``  the same, with frames of different composition in one system.
-==================  ==========================================================================================
+====================  ==========================================================================================
 
 Elements are matched by name everywhere. A type map that is asked for is written as it is, never sorted.
 """
