@@ -31,9 +31,10 @@ KILLS, PATIENCE = 6, 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(builder: ProcessBuilder) -> orm.WorkChainNode:
+def run(builder: ProcessBuilder, group: orm.Group | None = None) -> orm.WorkChainNode:
     """Run a search in this process and write what it is doing to the standard error stream.
 
+    :param group: that the search is put into as it begins.
     :return: the node of the search, however it ended. An interrupt kills the search and its jobs; what it computed
         stays.
     """
@@ -41,6 +42,8 @@ def run(builder: ProcessBuilder) -> orm.WorkChainNode:
     get_manager().set_runner(runner)
     process = runner.instantiate_process(builder)
     process.node.base.extras.set(FOREGROUND, True)
+    if group is not None:
+        group.add_nodes(process.node)
     # By way of the event loop, because a plain handler may run in the middle of a transaction of the database.
     for number in SIGNALS:
         runner.loop.add_signal_handler(number, _kill, [process])

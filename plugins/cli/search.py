@@ -18,6 +18,9 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 def run_options(function: Any) -> Any:
     """Add the options that say how a work chain is started."""
+    function = click.option('--group', help='Put the search into the group of this label, made if it is not there.')(
+        function
+    )
     function = click.option(
         '--run/--submit',
         'foreground',
@@ -82,14 +85,16 @@ def run_options(function: Any) -> Any:
 @click.option('--overrides', type=EXISTING_FILE, help='YAML file with values laid over the protocol.')
 @run_options
 @decorators.with_dbenv()
-def cmd_search(foreground: bool, picture: Path | None, overrides: Path | None, **choices: Any) -> None:
+def cmd_search(
+    foreground: bool, picture: Path | None, group: str | None, overrides: Path | None, **choices: Any
+) -> None:
     """Search the crystal structures of FORMULA, the content of one cell: Si8, Na4Cl4, Al4O6."""
     from aiida_prospect.cli import launch
 
     values = yaml.safe_load(overrides.read_text()) if overrides else {}
     with launch.readable_errors():
         builder = launch.search_builder(overrides=values or {}, **choices)
-    _start(builder, foreground, picture)
+    _start(builder, foreground, picture, group)
 
 
 @cmd_root.command('restart')
@@ -99,16 +104,24 @@ def cmd_search(foreground: bool, picture: Path | None, overrides: Path | None, *
 @click.option('--max-cycles', type=int, help='End after so many cycles, those of the earlier search counted.')
 @run_options
 @decorators.with_dbenv()
-def cmd_restart(process: Any, cycle: int | None, foreground: bool, picture: Path | None, **limits: int | None) -> None:
+def cmd_restart(
+    process: Any,
+    cycle: int | None,
+    foreground: bool,
+    picture: Path | None,
+    group: str | None,
+    **limits: int | None,
+) -> None:
     """Take up the search PROCESS after one of its cycles; nothing that was labelled is labelled again."""
     from aiida_prospect.cli import launch
 
     with launch.readable_errors():
         builder = launch.restart_builder(process, cycle, limits)
-    _start(builder, foreground, picture)
+    _start(builder, foreground, picture, group)
 
 
-def _start(builder: Any, foreground: bool, picture: Path | None) -> None:
+def _start(builder: Any, foreground: bool, picture: Path | None, group: str | None) -> None:
+    from aiida import orm
     from aiida.engine import submit
 
     from aiida_prospect.cli import launch
@@ -116,11 +129,14 @@ def _start(builder: Any, foreground: bool, picture: Path | None) -> None:
     from aiida_prospect.cli.show import show
 
     with launch.readable_errors():
+        found = orm.Group.collection.get_or_create(group)[0] if group else None
         if not foreground:
             node = submit(builder)
+            if found is not None:
+                found.add_nodes(node)
             echo.echo_success(f'submitted search {node.pk}; look at it with: aiida-prospect show {node.pk}')
             return
-        node = run(builder)
+        node = run(builder, found)
     show(node, as_json=False, picture=picture)
     if not (node.is_finished_ok or (node.exit_status and node.exit_status >= 500)):
         sys.exit(1)
