@@ -14,7 +14,7 @@ from aiida_prospect.methods.convergence import ConvergenceSettings, assess
 def assess_convergence(
     pool: DatasetData, clusters: orm.ArrayData, parameters: orm.Dict, previous: Any = None, **labels: Any
 ) -> dict[str, orm.Dict]:
-    """Assess a relaxed pool, see :func:`aiida_prospect.methods.convergence.assess`.
+    """Judge whether the lowest minima are stable and confirmed, see :func:`aiida_prospect.methods.convergence.assess`.
 
     :param parameters: those of :class:`ConvergenceSettings`, and the number of the ``cycle``.
     :param previous: the assessment of the cycle before, needed for a patience of more than one cycle.

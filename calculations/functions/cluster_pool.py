@@ -16,7 +16,7 @@ ELEMENTS = 'elements'
 
 @calcfunction
 def cluster_pool(pool: DatasetData, parameters: orm.Dict) -> dict[str, orm.ArrayData]:
-    """Cluster a pool, see :func:`aiida_prospect.methods.clusters.cluster`.
+    """Group the frames of a pool that are one minimum, see :func:`aiida_prospect.methods.clusters.cluster`.
 
     :param parameters: those of :class:`ClusterSettings`, and under ``fingerprint`` those of
         :class:`FingerprintSettings`.

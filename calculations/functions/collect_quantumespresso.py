@@ -13,7 +13,7 @@ from aiida_prospect.methods.labels_quantumespresso import read_run
 
 @calcfunction
 def collect_quantumespresso(screened: DatasetData, outcomes: orm.Dict, **outputs: orm.Data) -> dict[str, orm.Data]:
-    """Return the labels of all candidates, and a report.
+    """Return the labels of all candidates from runs of pw.x, and a report.
 
     :param outcomes: see :func:`~aiida_prospect.calculations.functions.collecting.collect`.
     :param outputs: of the runs that are ``ok``: ``{key}_parameters``, ``{key}_trajectory`` and, if the atoms moved,

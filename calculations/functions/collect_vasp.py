@@ -12,7 +12,7 @@ from aiida_prospect.methods.labels_vasp import read_run
 
 @calcfunction
 def collect_vasp(screened: DatasetData, outcomes: orm.Dict, **outputs: orm.Data) -> dict[str, orm.Data]:
-    """Return the labels of all candidates, and a report.
+    """Return the labels of all candidates from runs of VASP, and a report.
 
     :param outcomes: see :func:`~aiida_prospect.calculations.functions.collecting.collect`.
     :param outputs: of the runs that are ``ok``: ``{key}_misc`` and, if the atoms moved, ``{key}_structure``.

@@ -21,7 +21,7 @@ ERROR_NO_CRYSTAL = 202
 
 @calcfunction
 def generate_pool(parameters: Dict, **structures: StructureData | DatasetData) -> Any:
-    """Make a pool, see :func:`aiida_prospect.methods.pool.generate.generate`.
+    """Make a pool of random crystals, see :func:`aiida_prospect.methods.pool.generate.generate`.
 
     :param parameters: those of :class:`~aiida_prospect.methods.pool.spec.PoolSpec` and a ``seed``.
     :param structures: own ones that the pool begins with, in the order of their names.

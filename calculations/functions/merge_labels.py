@@ -11,7 +11,7 @@ from aiida_prospect.methods.labels import NO_RESULT, label, runs_of_parts, share
 
 @calcfunction
 def merge_labels(screened: DatasetData, costs: orm.Dict, **parts: DatasetData) -> dict[str, orm.Data]:
-    """Return the labels of all candidates, and a report.
+    """Return the labels of all candidates from jobs that label many frames each, and a report.
 
     :param costs: taken over into the report; its ``failure`` is the reason of frames that no part is about.
     :param parts: evaluated or relaxed frames; of two that are about the same frame the later key counts.

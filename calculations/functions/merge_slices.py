@@ -10,7 +10,7 @@ from aiida_prospect.methods.relaxation import slices as methods
 
 @calcfunction
 def merge_slices(pool: DatasetData, n_slices: orm.Int, **results: orm.Data) -> dict:
-    """Put a pool together, see :func:`aiida_prospect.methods.relaxation.slices.merge_slices`.
+    """Put a relaxed pool together from its slices, see :func:`aiida_prospect.methods.relaxation.slices.merge_slices`.
 
     :param results: ``relaxed_003`` and ``trajectories_003`` of slice 3, as far as there are any, and ``statistics_…``
         of each job.

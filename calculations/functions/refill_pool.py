@@ -17,7 +17,7 @@ from aiida_prospect.methods.refill import refill, surplus
 
 @calcfunction
 def refill_pool(pool: DatasetData, clusters: ArrayData, parameters: Dict) -> Any:
-    """Replace unusable frames and copies of lower ones, see :func:`aiida_prospect.methods.refill.refill`.
+    """Replace unusable frames and copies by new random crystals, see :func:`aiida_prospect.methods.refill.refill`.
 
     :param clusters: of the pool, as of ``prospect.cluster_pool``.
     :param parameters: those of ``prospect.generate_pool``, of which ``n_structures`` has no effect and

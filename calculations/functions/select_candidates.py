@@ -18,7 +18,7 @@ from aiida_prospect.methods.selection.candidates import choose
 def select_candidates(
     pool: DatasetData, clusters: orm.ArrayData, parameters: orm.Dict, **labels: Any
 ) -> dict[str, DatasetData]:
-    """Choose candidates, see :func:`aiida_prospect.methods.selection.candidates.choose`.
+    """Choose what is labelled next, see :func:`aiida_prospect.methods.selection.candidates.choose`.
 
     :param parameters: ``strategy``, ``n_select``, ``seed``, ``cycle``, ``tolerance``, ``energy_tolerance`` and, by
         strategy, ``options``.

@@ -14,7 +14,7 @@ from aiida_prospect.methods.finalists import choose_finalists
 
 @calcfunction
 def select_finalists(pool: DatasetData, clusters: orm.ArrayData, parameters: orm.Dict, **labels: Any) -> DatasetData:
-    """Choose the lowest structures, see :func:`aiida_prospect.methods.finalists.choose_finalists`.
+    """Choose what is relaxed at the end, see :func:`aiida_prospect.methods.finalists.choose_finalists`.
 
     :param parameters: its ``n_minima``, ``energy_window`` and ``tolerance``.
     :param labels: of all cycles.

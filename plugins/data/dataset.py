@@ -20,7 +20,7 @@ MAX_FORMULAS = 50
 
 
 class DatasetData(ArrayData):
-    """Frames as one array per field.
+    """Any number of structures in one node, with what is known of them: one array per field.
 
     An array that two nodes share, as the positions of candidates and of their labels, takes space only once.
     Frames that are equal, with NaN equal to NaN and −0 to 0, hash equal.
