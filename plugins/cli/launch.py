@@ -33,6 +33,11 @@ def readable_errors() -> Iterator[None]:
         exceptions.LoadingEntryPointError,
     ) as error:
         raise click.ClickException(str(error).strip()) from error
+    except ModuleNotFoundError as error:
+        # What lacks an extra names the extra, and no module.
+        if error.name is not None:
+            raise
+        raise click.ClickException(str(error)) from error
 
 
 def default_potential(elements: set[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 from aiida import orm
-from aiida.common.exceptions import ValidationError
+from aiida.common.exceptions import MissingEntryPointError, ValidationError
 
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.data.dataset import DatasetData
@@ -117,3 +117,13 @@ def test_corrupt_data_set(generate_frames, python_code):
     with pytest.raises(ValidationError, match='the arrays do not make frames'):
         node.store()
     assert not node.is_stored
+
+
+@pytest.mark.parametrize(('name', 'extra'), [('quantumespresso', 'qe'), ('vasp', 'vasp')])
+def test_plugin_that_is_not_installed(refuse, monkeypatch, name, extra):
+    def missing(entry_point):
+        raise MissingEntryPointError(entry_point)
+
+    monkeypatch.setattr(f'aiida_prospect.workflows.label.{name}.WorkflowFactory', missing)
+    code = ['--code', 'python@localhost', '--pseudos', 'any']
+    assert f'pip install "aiida-prospect[{extra}]"' in refuse('Si8', '--labels', name, *code)
