@@ -36,21 +36,21 @@ class Sleeper(WorkChain):
         raise AssertionError
 
 
-def interrupt_when_there_is_a_job(delay):
-    deadline = time.monotonic() + 60
-    while not orm.QueryBuilder().append(ArithmeticAddCalculation).count() and time.monotonic() < deadline:
+def interrupt_when_there_is_a_job(newest, delay):
+    deadline, new = time.monotonic() + 60, {'id': {'>': newest}}
+    while not orm.QueryBuilder().append(ArithmeticAddCalculation, filters=new).count() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(delay)
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.usefixtures('aiida_profile_clean')
+@pytest.mark.usefixtures('aiida_profile')
 @pytest.mark.parametrize('delay', [0, 5], ids=['before it is submitted', 'while it runs'])
 def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay):
     monkeypatch.setattr(foreground, 'describe', lambda node: ('a', 'a'))
     builder = Sleeper.get_builder()
     builder.code = aiida_code_installed(default_calc_job_plugin='core.arithmetic.add', filepath_executable='/bin/bash')
-    threading.Thread(target=interrupt_when_there_is_a_job, args=(delay,), daemon=True).start()
+    threading.Thread(target=interrupt_when_there_is_a_job, args=(builder.code.pk, delay), daemon=True).start()
     start = time.monotonic()
     node = foreground.run(builder)
     assert time.monotonic() - start < LONG / 2

@@ -37,7 +37,7 @@ def select(frames, clusters, parameters, cycle=1, labels=None, **changes):
     return select_candidates(**nodes, **(labels or {}))['candidates']
 
 
-@pytest.mark.usefixtures('aiida_profile_clean')
+@pytest.mark.usefixtures('aiida_profile')
 class TestFunctions:
     def test_clusters_of_a_pool(self, relaxed, parameters):
         node = cluster(relaxed, parameters)
