@@ -38,6 +38,8 @@ def run(builder: ProcessBuilder, group: orm.Group | None = None) -> orm.WorkChai
     :return: the node of the search, however it ended. An interrupt kills the search and its jobs; what it computed
         stays.
     """
+    # An earlier runner takes its event loop with it, so it must go first.
+    get_manager().reset_runner()
     runner = ForegroundRunner()
     get_manager().set_runner(runner)
     process = runner.instantiate_process(builder)
