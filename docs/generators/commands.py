@@ -18,7 +18,8 @@ def commands() -> str:
 def walk(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     """Yield all commands below a group with their names."""
     for name in sorted(group.commands):
-        command = group.commands[name]
+        # Asked for in this way a command has the options of all commands too.
+        command = group.get_command(click.Context(group), name)
         if isinstance(command, click.Group):
             yield from walk(command, f'{path} {name}')
         else:

@@ -138,11 +138,11 @@ def test_an_old_python_is_refused():
 def test_codes_on_a_computer_that_does_not_work_are_not_looked_at(make_computer, tmp_path):
     (tmp_path / 'work').write_text('')
     code = InstalledCode(
-        label='python', computer=make_computer('broken'), filepath_executable='/usr/bin/python3'
+        label='unreachable', computer=make_computer('broken'), filepath_executable='/usr/bin/python3'
     ).store()
     Int(1).store()
     finding = worst(check_machines({code: True}, needs_deepmd=False))
-    assert (finding.level, finding.message) == (Level.WARNING, 'not looked at: python@broken')
+    assert (finding.level, finding.message) == (Level.WARNING, 'not looked at: unreachable@broken')
     assert all_codes()[code]
 
 
