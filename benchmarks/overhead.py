@@ -245,6 +245,9 @@ def growth() -> list[str]:
             ('100 labels', ('label',), 100 / item['labels']),
             ('training, one cycle', ('train',), 1 / item['cycles']),
         ):
+            # Nodes and rows belong to jobs, so those of a small pool tell nothing of a large one.
+            if share > 1 and stages is POOL_STAGES:
+                continue
             sums = [sum(item['stages'].get(stage, {}).get(key, 0) for stage in stages) * share for key in LEFT]
             cells = [f'{sums[0]:.0f}', *(f'{value / 1000:.0f}' for value in sums[1:])]
             lines.append(f'| {search} ({item["labels"]} labels) | {what} | {" | ".join(cells)} |')
