@@ -28,7 +28,7 @@ def test_search_with_labels_of_vasp_ends_and_counts_what_they_cost(
 ):
     """The core hours that it may take are so few that the labels of the first cycle use them up."""
     # The runner of the command asks the children of a search every minute, unless a profile says otherwise.
-    monkeypatch.setattr(foreground, 'run', lambda builder: run_get_node(builder)[1])
+    monkeypatch.setattr(foreground, 'run', lambda builder, group: run_get_node(builder)[1])
     (tmp_path / 'overrides.yaml').write_text(yaml.safe_dump(SMALL))
     command = ['search', 'Si4', '--labels', 'vasp', '--code', make_vasp_code().full_label, '--pseudos', potcar_family]
     command += ['--python', python_code.full_label, '--protocol', 'fast', '--max-core-hours', '1e-5']
