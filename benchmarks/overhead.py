@@ -228,7 +228,7 @@ def page() -> list[str]:
         lines.append(f'| {" | ".join(map(str, [item["cycles"], item["nodes"], *seconds, item["context"]]))} |')
     lines += [
         '',
-        'After the searches of 5 and 10 cycles were timed `show` was given one query for all costs; not timed here again.',
+        'After these searches were timed `show` was given one query for all costs; not timed here again.',
     ]
     lines += [
         'The pool of 100,000 was timed beside a run of all tests: how time grows beyond 10,000 is not known well.'
