@@ -40,6 +40,10 @@ from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.pool.generate import generate
 from aiida_prospect.methods.pool.spec import PoolSpec
 from aiida_prospect.workflows.protocols import load_protocol
+from aiida_prospect.workflows.provenance.cost import cost_of
+from aiida_prospect.workflows.provenance.history import trace
+from aiida_prospect.workflows.provenance.labels import LabelFilter, list_labels
+from aiida_prospect.workflows.provenance.why import explain
 from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.summary import summarise
 
@@ -54,6 +58,7 @@ REPEATS = 5
 # Stages of a search that store something for every crystal of the pool.
 POOL_STAGES = ('cluster', 'explore', 'refill', 'select', 'assess')
 LEFT = ('nodes', 'files', 'rows', 'scratch')
+QUESTIONS = ('show', 'progress', 'restart', 'why', 'history', 'labels', 'cost')
 
 
 def relaxed_pool(size: int, rng: np.random.Generator) -> Frames:
@@ -170,10 +175,15 @@ def run_queries(n_cycles: int) -> dict[str, Any]:
     process = runner.instantiate_process(builder)
     process.execute()
     node = process.node
+    # Everything is loaded anew, as by a command; the candidate asked for is of the last cycle.
     questions: dict[str, Callable[[], Any]] = {
         'show': lambda: summarise(orm.load_node(node.pk)),
         'progress': lambda: describe(orm.load_node(node.pk)),
         'restart': lambda: SearchWorkChain.get_builder_restart(orm.load_node(node.pk)),
+        'why': lambda: explain(orm.load_node(node.pk), 0, n_cycles - 1),
+        'history': lambda: trace(orm.load_node(node.outputs.structures.minimum_00.pk)),
+        'labels': lambda: list_labels(orm.load_node(node.pk), LabelFilter()),
+        'cost': lambda: cost_of(orm.load_node(node.pk)),
     }
     seconds = {}
     for name, ask in questions.items():
@@ -221,10 +231,10 @@ def page() -> list[str]:
         lines.append(f'| {" | ".join(map(str, [*cells, round(item["memory"]), item["renewed"], item["load"]]))} |')
     asked = sorted(RESULTS.glob('queries_*.json'))
     lines += ['', 'Questions to the provenance of a search, seconds, and its stored context:', '']
-    lines += ['| cycles | nodes | show | progress | restart | context, bytes |', '|---|---|---|---|---|---|']
+    lines += [f'| cycles | nodes | {" | ".join(QUESTIONS)} | context, bytes |', f'|{"---|" * (len(QUESTIONS) + 3)}']
     for path in asked:
         item = json.loads(path.read_text())
-        seconds = [f'{item["seconds"][name]:.2f}' for name in ('show', 'progress', 'restart')]
+        seconds = [f'{item["seconds"][name]:.2f}' if name in item['seconds'] else '-' for name in QUESTIONS]
         lines.append(f'| {" | ".join(map(str, [item["cycles"], item["nodes"], *seconds, item["context"]]))} |')
     lines += [
         '',
