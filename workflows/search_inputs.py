@@ -254,8 +254,9 @@ def begin_with_labels(builder: ProcessBuilder, labels: Sequence[DatasetData]) ->
 
 
 def begin_with_potential(builder: ProcessBuilder, potential: PotentialData) -> None:
-    """Have each member of the first ensemble of a search trained on from a potential."""
+    """Have each member of the first ensemble of a search trained on from a potential, and those trained again too."""
     members = range(builder.train.n_models.value)
+    builder.train.pretrained = potential
     builder.restart.potentials = {f'potential_{number:02d}': potential for number in members}
 
 

@@ -156,6 +156,7 @@ def test_the_command_gives_the_search_the_network_of_the_model(case, python_code
     assert chosen.train.member['parameters']['type_map'] == TYPE_MAP
     assert chosen.train.member['parameters']['descriptor']['rcut'] == 4.0
     assert len(chosen.restart.potentials) == chosen.train.n_models.value
+    assert chosen.train.pretrained in chosen.restart.potentials.values()
     assert SearchWorkChain.spec().inputs.validate(chosen._inputs(prune=True)) is None
     with pytest.raises(ValueError, match='is for `--force-field deepmd`'):
         add_potential(builder({'Si': 4}, 'pod'), str(path), '')

@@ -47,7 +47,10 @@ class DeepmdTrainWorkChain(TrainBaseWorkChain):
 
     @process_handler(priority=400, exit_codes=[DeepmdTrainCalculation.exit_codes.ERROR_LOSS_NOT_FALLING])
     def handle_loss_not_falling(self, node: CalcJobNode) -> ProcessHandlerReport:
-        """Begin again from scratch with larger batches, as Marcolongo et al. (2019) do; after some times give up."""
+        """Begin again with larger batches, as Marcolongo et al. (2019) do; after some times give up.
+
+        What an earlier training of ours left behind is dropped; a model that was trained elsewhere stays the start.
+        """
         if self.ctx.larger_batches >= MAX_LARGER_BATCHES:
             self.ctx.is_finished = True
             self.results()
@@ -55,9 +58,11 @@ class DeepmdTrainWorkChain(TrainBaseWorkChain):
             return ProcessHandlerReport(True, self.exit_codes.ERROR_LOSS_NOT_FALLING.format(factor=factor))
         self.ctx.larger_batches += 1
         self.ctx.inputs.parameters = Dict(with_larger_batches(self.ctx.inputs.parameters.get_dict(), BATCH_FACTOR))
-        self.ctx.inputs.pop('initial', None)
+        if 'initial' in self.ctx.inputs and self.ctx.inputs.initial.creator is not None:
+            self.ctx.inputs.pop('initial')
         self._another_seed()
-        return self.restart(node, f'beginning again from scratch with batches {BATCH_FACTOR} times larger')
+        start = 'the pretrained potential' if 'initial' in self.ctx.inputs else 'scratch'
+        return self.restart(node, f'beginning again from {start} with batches {BATCH_FACTOR} times larger')
 
     def _another_seed(self) -> None:
         self.ctx.inputs.seed = Int(self.ctx.inputs.seed.value + SEED_STEP)

@@ -55,6 +55,12 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         spec.input_namespace(
             'initial', valid_type=PotentialData, dynamic=True, required=False, help='One for each member to start from.'
         )
+        spec.input(
+            'pretrained',
+            valid_type=PotentialData,
+            required=False,
+            help='What a member starts from that has nothing else in `initial`, or that is trained again.',
+        )
         spec.input('n_models', valid_type=Int, default=lambda: Int(4))
         spec.input('max_concurrent', valid_type=Int, default=lambda: Int(4), help='Trainings at the same time.')
         spec.input('seed', valid_type=Int, default=lambda: Int(0))
@@ -131,9 +137,20 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         elements = {symbol for dataset in self.inputs.training.values() for symbol in dataset.elements}
         foreign = elements - {symbol for node in initial for symbol in node.type_map}
         if initial and foreign:
-            self.report(f'training from scratch: the earlier potentials do not know {", ".join(sorted(foreign))}')
+            self.report(f'the earlier potentials are no start: they do not know {", ".join(sorted(foreign))}')
             return []
         return initial
+
+    def _start_of(self, index: int, attempt: int) -> PotentialData | None:
+        """Return what a training starts from, ``None`` for scratch.
+
+        A member that came out badly from an ensemble trained before leaves it; what was trained elsewhere on other
+        data stays the better start, and another seed gives it another course.
+        """
+        given = self.ctx.initial[index] if index < len(self.ctx.initial) else None
+        if given is not None and (attempt == 0 or given.creator is None):
+            return given
+        return self.inputs.get('pretrained')
 
     def clean(self) -> None:
         """Screen the labels."""
@@ -174,8 +191,9 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         inputs.training = dict(self.inputs.training)
         inputs.acceptance = self.ctx.acceptance
         inputs.seed = Int(member_seed(self.inputs.seed.value, index, attempt))
-        if attempt == 0 and index < len(self.ctx.initial):
-            inputs.initial = self.ctx.initial[index]
+        start = self._start_of(index, attempt)
+        if start is not None:
+            inputs.initial = start
             refusal = self.ctx.workflow.spec().inputs.validate(inputs)
             if refusal:
                 self.report(f'{name} is trained from scratch: {refusal.message}')
@@ -184,7 +202,7 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         return inputs
 
     def inspect_members(self) -> None:
-        """When all are trained, compare them, and queue a second training, from scratch, of those that are bad."""
+        """When all are trained, compare them, and queue a second training of those that are bad."""
         if self.ctx.queue:
             return
         latest: dict[int, tuple[int, WorkChainNode]] = {}
@@ -201,9 +219,10 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         for name, reason in sorted(self.ctx.judgement['refused'].items()):
             index = self.ctx.names.index(name)
             attempt = latest[index][0] + 1
-            hopeless = _is_hopeless(latest[index][1])
-            again = attempt < MAX_ATTEMPTS and not hopeless
-            self.report(f'{name} is {"trained again from scratch" if again else "not used"}: {reason}')
+            start = self._start_of(index, attempt)
+            again = attempt < MAX_ATTEMPTS and not _is_hopeless(latest[index][1], start)
+            how = 'from scratch' if start is None else 'from the pretrained potential with another seed'
+            self.report(f'{name} is {f"trained again {how}" if again else "not used"}: {reason}')
             if again:
                 self.ctx.queue.append((index, attempt))
 
@@ -227,10 +246,13 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         return None
 
 
-def _is_hopeless(training: WorkChainNode) -> bool:
-    """Tell whether a training that failed would fail again from scratch, or was asked not to begin there."""
-    if 'initial' not in training.inputs:
-        return (training.exit_status or 0) // 100 == 2
-    # Data that do not fit may fit if the training does not start from an earlier potential. One that a user brought is
-    # not replaced by nothing.
-    return bool(training.exit_status) and training.inputs.initial.creator is None
+def _is_hopeless(training: WorkChainNode, start: PotentialData | None) -> bool:
+    """Tell whether another training would fail as this one did.
+
+    Data that do not fit may fit if the next one starts from something else.
+
+    :param start: of the next training.
+    """
+    before = training.inputs.initial.uuid if 'initial' in training.inputs else None
+    same = before == (None if start is None else start.uuid)
+    return same and (training.exit_status or 0) // 100 == 2

@@ -1,9 +1,13 @@
+import io
+
 import pytest
+from aiida.common import LinkType
 from aiida.engine import run_get_node
 from aiida.orm import Dict
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.workflows.protocols import ProtocolError
 
 TINY = {
@@ -92,6 +96,18 @@ def test_a_loss_that_does_not_fall_gets_larger_batches_and_in_the_end_an_exit_co
     final = inspect(process, node)
     assert (final.status, process.ctx.is_finished) == (501, True)
     assert '4 times larger' in final.message
+
+
+def test_larger_batches_begin_from_scratch_but_from_a_pretrained_model_again(builder, ended, inspect, set_up):
+    training = ended(EXIT_CODES.ERROR_INTERRUPTED)
+    for made_by in (None, training):
+        potential = PotentialData.from_files(io.BytesIO(b'1'), backend='tensorflow', type_map=['Si'], cutoff=4.0)
+        if made_by is not None:
+            potential.base.links.add_incoming(made_by, LinkType.CREATE, 'potential')
+        builder.initial = potential.store()
+        process = set_up(builder)
+        assert inspect(process, ended(EXIT_CODES.ERROR_LOSS_NOT_FALLING)).status == 0
+        assert ('initial' in process.ctx.inputs) is (made_by is None)
 
 
 @pytest.mark.parametrize(

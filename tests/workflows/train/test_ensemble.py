@@ -1,10 +1,14 @@
+import io
+
 import pytest
 from aiida.common import LinkType
 from aiida.engine import run_get_node
-from aiida.orm import Dict, Int
+from aiida.orm import CalcJobNode, Dict, Int, WorkChainNode
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.workflows.train.ensemble import _is_hopeless
 
 TINY = {
     'descriptor': {'neuron': [4, 8], 'axis_neuron': 4, 'rcut': 4.0},
@@ -71,17 +75,71 @@ def test_a_spoiled_member_is_trained_again_and_then_left_out(builder):
     spoiled['fitting'] = {'neuron': 'none'}
     inputs.members = {'member_01': {'parameters': Dict(spoiled)}}
     inputs.initial = dict(results['potentials'])
+    inputs.pretrained = trained_elsewhere(results['potentials']['potential_00'])
     results, node = run_get_node(inputs)
     assert node.exit_status == 402
+    trainings = node.base.links.get_outgoing(link_type=LinkType.CALL_WORK)
+    assert trainings.get_node_by_label('member_01').inputs.initial == inputs.initial['potential_01']
+    assert trainings.get_node_by_label('member_01_again').inputs.initial == inputs.pretrained
     assert 'Of 2 potentials 1 are good, fewer than 2: member_01: DeepmdTrainWorkChain' in node.exit_message
     assert sorted(results['potentials']) == ['potential_00']
     first = results['curves']['member_00']
     assert first.get_array('step')[-1] == 20
 
 
-def test_a_single_model_is_allowed_and_foreign_potentials_are_no_start(builder, tmp_path):
-    from aiida_prospect.data.potential import PotentialData
+def trained_elsewhere(potential):
+    """Return a potential of which nobody knows where it comes from."""
+    handle = io.BytesIO()
+    potential.write_model(handle)
+    handle.seek(0)
+    return PotentialData.from_files(
+        handle, backend='tensorflow', type_map=potential.type_map, cutoff=potential.cutoff
+    ).store()
 
+
+@pytest.fixture
+def potentials():
+    """Return two that were trained elsewhere, and one of an earlier training."""
+    nodes = [
+        PotentialData.from_files(io.BytesIO(text), backend='tensorflow', type_map=['Si'], cutoff=4.0)
+        for text in (b'1', b'2', b'3')
+    ]
+    training = CalcJobNode(process_type='aiida.calculations:prospect.deepmd_train').store()
+    nodes[2].base.links.add_incoming(training, LinkType.CREATE, 'potential')
+    return [node.store() for node in nodes]
+
+
+def test_what_was_trained_elsewhere_is_the_start_of_the_second_training_too(builder, potentials, set_up):
+    first, pretrained, earlier = potentials
+    inputs = builder(3)
+    inputs.initial = {'potential_00': first, 'potential_01': earlier}
+    process = set_up(inputs)
+    process.ctx.acceptance = Dict({'rejected': {}})
+    starts = [[process._member_inputs(index, attempt).get('initial') for attempt in (0, 1)] for index in range(3)]
+    assert starts == [[first, first], [earlier, None], [None, None]]
+    seeds = {process._member_inputs(0, attempt).seed.value for attempt in (0, 1)}
+    assert len(seeds) == 2
+    inputs.pretrained = pretrained
+    process = set_up(inputs)
+    starts = [[process._start_of(index, attempt) for attempt in (0, 1)] for index in range(3)]
+    assert starts == [[first, first], [earlier, pretrained], [pretrained, pretrained]]
+
+
+@pytest.mark.parametrize(('status', 'hopeless'), [(201, True), (411, False), (501, False)])
+def test_only_data_that_do_not_fit_the_same_start_are_hopeless(potentials, status, hopeless):
+    first, _, earlier = potentials
+    training = WorkChainNode()
+    training.base.links.add_incoming(first, LinkType.INPUT_WORK, 'initial')
+    training.set_exit_status(status)
+    assert _is_hopeless(training, first) is hopeless
+    assert not _is_hopeless(training, earlier)
+    assert not _is_hopeless(training, None)
+    fresh = WorkChainNode()
+    fresh.set_exit_status(status)
+    assert _is_hopeless(fresh, None) is hopeless
+
+
+def test_a_single_model_is_allowed_and_foreign_potentials_are_no_start(builder, tmp_path):
     path = tmp_path / 'model'
     path.write_bytes(b'x')
     inputs = builder(1)
