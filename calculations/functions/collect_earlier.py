@@ -11,16 +11,28 @@ from aiida.engine import calcfunction
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods import labels_quantumespresso, labels_vasp
 from aiida_prospect.methods.labels import Run, label, summarise
-from aiida_prospect.methods.labels_quantumespresso import read_run
 
 
 def _read_pw(nodes: Mapping[str, orm.Data]) -> Run:
     trajectory = nodes['trajectory']
-    return read_run(nodes['parameters'].get_dict(), *(trajectory.get_array(name) for name in ('forces', 'stress')))
+    arrays = (trajectory.get_array(name) for name in ('forces', 'stress'))
+    return labels_quantumespresso.read_run(nodes['parameters'].get_dict(), *arrays)
 
 
-READERS: dict[str, Callable[[Mapping[str, orm.Data]], Run]] = {'quantumespresso.pw': _read_pw}
+def _read_vasp(nodes: Mapping[str, orm.Data]) -> Run:
+    energy = None
+    if 'retrieved' in nodes:
+        with nodes['retrieved'].base.repository.open('vasprun.xml', 'rb') as handle:
+            energy = labels_vasp.last_free_energy(handle)
+    return labels_vasp.read_run(nodes['misc'].get_dict(), energy)
+
+
+READERS: dict[str, Callable[[Mapping[str, orm.Data]], Run]] = {
+    'quantumespresso.pw': _read_pw,
+    'vasp.vasp': _read_vasp,
+}
 
 
 @calcfunction

@@ -43,15 +43,17 @@ def add_labels(builder: ProcessBuilder, files: tuple[Path, ...], places: tuple[s
         _check_elements(path, part, elements)
     found = {place: earlier.find_earlier(place, elements) for place in places}
     settings: dict[str, Mapping[str, Any]] = {str(path): read_settings(path) for path in files}
-    for jobs in found.values():
-        settings |= earlier.settings_of(jobs)
+    for place, calculations in found.items():
+        settings |= earlier.settings_of(calculations.jobs)
+        for reason, count in calculations.left_out.items():
+            echo.echo(f'Left out of {place}: {count} calculations: {reason}')
     check_settings(builder, elements, settings, force_mixed=force_mixed)
     nodes = []
     for path, part in frames.items():
         nodes.append(DatasetData(part, label=path.name))
-    for place, jobs in found.items():
-        node = earlier.collect(jobs)
-        node.label = f'{len(jobs)} calculations, {place}'
+    for place, calculations in found.items():
+        node = earlier.collect(calculations.jobs)
+        node.label = f'{len(calculations.jobs)} calculations, {place}'
         nodes.append(node)
     begin_with_labels(builder, nodes)
 

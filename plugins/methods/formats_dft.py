@@ -18,10 +18,11 @@ from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.common.units import EV_PER_RYDBERG
 from aiida_prospect.methods.label_settings import functional_name, smearing_name
+from aiida_prospect.methods.labels_vasp import incar_settings
 
 NOT_CONVERGED = 'the self-consistency was not reached'
-# ISMEAR, VASP manual.
-SMEARING_OF_VASP = {-5: 'tetrahedron', -4: 'tetrahedron', -2: 'fixed', -1: 'fermi-dirac', 0: 'gaussian'}
+# With the values that VASP takes where INCAR does not say; the cut-off is called ENMAX.
+VASP_PARAMETERS = ('ENMAX', 'ISMEAR', 'SIGMA', 'ISPIN', 'LNONCOLLINEAR', 'GGA')
 PW_NUMBERS = {
     'ecutwfc': r'kinetic-energy cutoff\s*=\s*([\d.]+)\s*Ry',
     'ecutrho': r'charge density cutoff\s*=\s*([\d.]+)\s*Ry',
@@ -45,33 +46,14 @@ def read_vasprun(path: Path) -> Frames:
 
 
 def vasprun_settings(path: Path) -> dict[str, Any]:
-    """Return the settings in a ``vasprun.xml``."""
+    """Return the settings in a ``vasprun.xml``: those that VASP took itself, too."""
     root = _root(path)
-    number = {name: _vasp_parameter(root, name) for name in ('ENMAX', 'ISMEAR', 'SIGMA', 'ISPIN', 'LNONCOLLINEAR')}
-    gga, incar = _vasp_parameter(root, 'GGA'), {item.get('name'): item.text for item in root.findall('./incar/i')}
-    titles = {
-        (cells[1].text or '').strip(): (cells[4].text or '').strip()
-        for cells in (row.findall('c') for row in root.findall("./atominfo/array[@name='atomtypes']/set/rc"))
-    }
-    kind = None if number['ISMEAR'] is None else int(number['ISMEAR'])
-    is_smeared = kind is not None and kind >= -1
-    extras = {key: (incar[key] or '').strip() for key in ('IVDW', 'LDAUU', 'METAGGA', 'LHFCALC') if key in incar}
-    return {
-        'code': 'vasp',
-        'functional': gga if gga and gga != '--' else None,
-        'pseudopotentials': titles,
-        'ecutwfc': None if number['ENMAX'] is None else float(number['ENMAX']),
-        'smearing': None if kind is None else SMEARING_OF_VASP.get(kind, 'methfessel-paxton'),
-        'degauss': float(number['SIGMA']) if is_smeared and number['SIGMA'] is not None else None,
-        'spin': _vasp_spin(number),
-        'extras': extras,
-    }
-
-
-def _vasp_spin(values: dict[str, str | None]) -> str | None:
-    if (values['LNONCOLLINEAR'] or 'F').strip().startswith('T'):
-        return 'noncollinear'
-    return None if values['ISPIN'] is None else 'collinear' if int(values['ISPIN']) == 2 else 'none'
+    taken = {name.lower(): _vasp_parameter(root, name) for name in VASP_PARAMETERS}
+    given = {str(item.get('name')).lower(): item.text for item in root.findall('./incar/*')}
+    cells = [row.findall('c') for row in root.findall("./atominfo/array[@name='atomtypes']/set/rc")]
+    kinds = [((row[1].text or '').strip(), (row[4].text or '').strip()) for row in cells]
+    tags = {**given, **{tag: value for tag, value in taken.items() if value is not None}, 'encut': taken['enmax']}
+    return incar_settings(tags, dict(kinds), [element for element, _ in kinds])
 
 
 def _root(path: Path) -> ElementTree.Element:

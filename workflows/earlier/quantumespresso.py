@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common.exceptions import NotExistent
 
-from aiida_prospect.methods.label_settings import functional_name, spacing_interval
+from aiida_prospect.methods.label_settings import functional_name
 from aiida_prospect.methods.labels_quantumespresso import input_settings
-from aiida_prospect.workflows.earlier.base import EarlierCode
+from aiida_prospect.workflows.earlier.base import EarlierCode, NoLabel, distance_of
 
 
-def outputs(job: orm.CalcJobNode) -> Mapping[str, orm.Data] | None:
-    """Return what a label is made of: the last structure of a run, and what was computed for it."""
+def outputs(job: orm.CalcJobNode) -> Mapping[str, orm.Data]:
+    """Return what a label is made of: the last structure of a run, and what was computed for it.
+
+    :raises NoLabel: if forces or stress are missing.
+    """
     found = job.outputs
     if not {'output_parameters', 'output_trajectory'} <= set(found):
-        return None
+        raise NoLabel('it has no results')
     if not {'forces', 'stress'} <= set(found.output_trajectory.get_arraynames()):
-        return None
+        raise NoLabel('it has no forces or no stress')
     structure = found.output_structure if 'output_structure' in found else job.inputs.structure
     return {'structure': structure, 'parameters': found.output_parameters, 'trajectory': found.output_trajectory}
 
@@ -33,22 +35,11 @@ def settings(job: orm.CalcJobNode) -> dict[str, Any]:
     told = job.outputs.output_parameters.get_dict().get('dft_exchange_correlation')
     if told:
         known['functional'] = functional_name(told)
-    return {**known, 'kpoints_distance': _distance(job)}
+    return {**known, 'kpoints_distance': distance_of(job, 'kpoints_distance')}
 
 
 def _namelist(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next((value for key, value in parameters.items() if key.upper() == name), {})
-
-
-def _distance(job: orm.CalcJobNode) -> list[float] | None:
-    caller = job.caller
-    if caller is not None and 'kpoints_distance' in caller.inputs:
-        return [caller.inputs.kpoints_distance.value] * 2
-    try:
-        mesh, _ = job.inputs.kpoints.get_kpoints_mesh()
-    except (AttributeError, NotExistent):
-        return None
-    return list(spacing_interval(job.inputs.structure.get_ase().cell.array, mesh))
 
 
 CODE = EarlierCode(outputs, settings)

@@ -13,7 +13,9 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.collect_vasp import collect_vasp
+from aiida_prospect.common.enums import LabelTask
 from aiida_prospect.data.dataset import DatasetData
+from aiida_prospect.methods.labels_vasp import incar_settings
 from aiida_prospect.workflows.label.costs import RunCost
 from aiida_prospect.workflows.label.plugin import PluginLabelWorkChain
 from aiida_prospect.workflows.label.potcars import find_potcars, largest_enmax
@@ -149,8 +151,16 @@ class VaspLabelWorkChain(PluginLabelWorkChain):
 
     @classmethod
     def settings_of(cls, inputs: Mapping[str, Any], elements: Sequence[str]) -> dict[str, Any]:
-        """Return the program only: its settings are not told yet."""
-        return {'code': 'vasp'}
+        """Return what INCAR and POTCAR will say."""
+        settings, mapping = inputs[LabelTask.SINGLE_POINT.value], inputs['potential_mapping'].get_dict()
+        tags, family = settings['parameters'].get_dict(), inputs[cls.FAMILY].value
+        encut = find_encut(family, tuple(elements), mapping, tags, settings['encut_factor'].value)
+        hubbard = inputs['ldau_mapping'].get_dict().get('mapping', {}) if 'ldau_mapping' in inputs else {}
+        ldau = {'ldau': bool(hubbard), 'ldauu': [values[1] for values in hubbard.values()]}
+        titles = {element: potcar.title for element, potcar in find_potcars(family, elements, mapping).items()}
+        distance = settings['kpoints_distance'].value
+        told = incar_settings({**tags, **ldau, 'encut': encut}, titles, list(hubbard))
+        return {**told, 'kpoints_distance': [distance, distance]}
 
     def screen_candidates(self) -> None:
         """Line up the frames, and look up what they have in common."""

@@ -77,7 +77,7 @@ def test_every_cell_gets_the_mesh_that_its_shape_and_the_distance_ask_for(labell
 
 
 def test_earlier_calculations_give_the_labels_that_a_search_would_have(labelling, group):
-    jobs = find_earlier(group.label, ['Si'])
+    jobs = find_earlier(group.label, ['Si']).jobs
     assert [job.pk for job in jobs] == sorted(job.pk for job in jobs_of(labelling))
     labels = collect(jobs)
     order = np.argsort([job.pk for job in jobs_of(labelling)])
@@ -89,8 +89,9 @@ def test_earlier_calculations_give_the_labels_that_a_search_would_have(labelling
 
 
 def test_settings_that_differ_are_found_by_the_query(labelling, group):
-    assert find_conflicts(settings_of(find_earlier(group.label, ['Si']))) == []
-    (conflict,) = [text for text in find_conflicts(settings_of(find_earlier(EVERYWHERE, ['Si']))) if 'ecutwfc' in text]
+    assert find_conflicts(settings_of(find_earlier(group.label, ['Si']).jobs)) == []
+    everywhere = [job for job in find_earlier(EVERYWHERE, ['Si']).jobs if job.process_label == 'PwCalculation']
+    (conflict,) = [text for text in find_conflicts(settings_of(everywhere)) if 'ecutwfc' in text]
     assert '163.3 eV' in conflict
     assert '190.5 eV' in conflict
 

@@ -74,13 +74,15 @@ def energies(free, entropy):
     )
 
 
-def calculation(atoms, iterations, entropy):
+def calculation(atoms, iterations, entropy, *, is_last):
+    # VASP tells the bands of the last structure only.
+    bands = BANDS if is_last else ''
     energy, forces = atoms.get_potential_energy(), atoms.get_forces()
     kbar = -KBAR * atoms.get_stress(voigt=False)
     block = energies(energy, entropy)
     steps = iterations * f'  <scstep>\n   <time name="total"> 0.1 0.1</time>\n   {block}  </scstep>\n'
     numbers = structure(atoms) + varray('forces', forces) + varray('stress', kbar) + f'  {block}'
-    return f' <calculation>\n{steps}{numbers}  <time name="totalsc"> 1.0 1.0</time>\n{BANDS} </calculation>\n'
+    return f' <calculation>\n{steps}{numbers}  <time name="totalsc"> 1.0 1.0</time>\n{bands} </calculation>\n'
 
 
 BANDS = (
@@ -180,7 +182,8 @@ def main():
     xml = header(incar, parameters, atoms, titles, types) + structure(atoms, 'initialpos')
     for step in steps:
         step.calc = atoms.calc
-        xml += calculation(step, iterations, step.get_volume() * float(incar.get('SIGMA', 0.2)))
+        entropy = step.get_volume() * float(incar.get('SIGMA', 0.2))
+        xml += calculation(step, iterations, entropy, is_last=step is steps[-1])
     xml += structure(steps[-1], 'finalpos') + '</modeling>\n'
     finished = failure != 'unfinished'
     Path('vasprun.xml').write_text(xml if finished else xml[: 3 * len(xml) // 4])
