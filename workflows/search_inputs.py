@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 from ase import Atoms
-from ase.formula import Formula
 
-from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.initial_labels import check_elements
+from aiida_prospect.methods.labels import count_labels
 from aiida_prospect.methods.pool.composition import check_composition
 from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
@@ -60,16 +58,6 @@ def force_field_names() -> list[str]:
     return [name for name in workflow_names(TRAIN_PREFIX) if name != 'ensemble']
 
 
-def count_usable(labels: Frames) -> int:
-    """Return how many frames have a label."""
-    return int(np.sum(labels.known('status') == LabelStatus.OK.value))
-
-
-def count_labels(labels: Frames) -> int:
-    """Return how many frames the reference method was asked for: all but those rejected beforehand."""
-    return int(np.sum(labels.known('status') != LabelStatus.REJECTED.value))
-
-
 def own_labels(labels: Mapping[str, Any]) -> dict[str, Any]:
     """Return the labels of the cycles, without those that were there before."""
     return {name: node for name, node in labels.items() if name.startswith(CYCLE)}
@@ -78,19 +66,6 @@ def own_labels(labels: Mapping[str, Any]) -> dict[str, Any]:
 def count_own_labels(labels: Mapping[str, Any]) -> int:
     """Return how many labels count for the budget."""
     return sum(count_labels(node.frames) for node in own_labels(labels).values())
-
-
-def lowest_energy(labels: Frames, composition: Mapping[str, int] | None = None) -> float:
-    """Return the lowest energy of a frame that has a label, eV/atom; infinity if there is none.
-
-    :param composition: look only at frames of this composition, or a multiple or part of it.
-    """
-    chosen = labels.known('status') == LabelStatus.OK.value
-    if composition is not None:
-        unit = Formula.from_dict(dict(composition)).reduce()[0].format('hill')
-        chosen = chosen & (np.array(labels.reduced_formulas) == unit)
-    energies = labels.energy_per_atom[chosen]
-    return float(np.min(energies)) if len(energies) else float('inf')
 
 
 def validate(inputs: Mapping[str, Any], _: Any) -> str | None:

@@ -12,7 +12,8 @@ from aiida.common.links import LinkType
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.workflows.search_inputs import CYCLE, count_labels, lowest_energy
+from aiida_prospect.methods.labels import count_labels, lowest_energy
+from aiida_prospect.workflows.search_inputs import CYCLE
 
 STAGES = ('label', 'train', 'explore')
 

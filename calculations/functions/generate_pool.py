@@ -10,10 +10,8 @@ from aiida.orm import Dict, StructureData
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.structures import frames_of
-from aiida_prospect.methods.pool.generate import generate
+from aiida_prospect.methods.pool.generate import generate_from_parameters
 from aiida_prospect.methods.pool.recipe import PoolError
-from aiida_prospect.methods.pool.seeds import generator_for
-from aiida_prospect.methods.pool.spec import PoolSpec
 
 ERROR_INVALID_PARAMETERS = 201
 ERROR_NO_CRYSTAL = 202
@@ -29,11 +27,9 @@ def generate_pool(parameters: Dict, **structures: StructureData | DatasetData) -
         refused; or exit code 201 for invalid parameters and structures, 202 if no crystal fits the constraints, with
         the reason.
     """
-    values = parameters.get_dict()
     try:
-        rng = generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
         own = Frames.concatenate([frames_of(structures[name]) for name in sorted(structures)])
-        frames, report = generate(PoolSpec.from_parameters(values), rng, own)
+        frames, report = generate_from_parameters(parameters.get_dict(), own)
     except PoolError as error:
         return ExitCode(ERROR_NO_CRYSTAL, f'no pool: {error}')
     except ValueError as error:

@@ -9,6 +9,11 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 
 
+def frames_by_name(labels: Mapping[str, DatasetData]) -> dict[str, Frames]:
+    """Return the frames of each set."""
+    return {name: labels[name].frames for name in sorted(labels)}
+
+
 def joined(labels: Mapping[str, DatasetData]) -> Frames:
     """Return all frames, those of one set after those of another, in the order of the names."""
     return Frames.concatenate([labels[name].frames for name in sorted(labels)])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.pod import PodEvaluator
 from aiida_prospect.methods.lammps_box import LammpsError
 from aiida_prospect.methods.model_errors import model_errors
-from aiida_prospect.methods.pod_equations import equations
+from aiida_prospect.methods.pod_equations import FrameEquations, equations
 from aiida_prospect.methods.pod_fit import Fit, fit
 from aiida_prospect.methods.pod_model import PodModel
 from aiida_prospect.methods.pod_settings import PodSettings
@@ -31,11 +32,26 @@ from aiida_prospect.methods.pod_settings import PodSettings
 ARCHITECTURE = 'pod'
 
 
+Equations = Callable[..., Sequence[FrameEquations]]
+
+
 def train(outcome: dict[str, Any]) -> None:
     """Run all stages and fill in the results."""
     job = json.loads(Path(stages.JOB_FILE).read_text())
     training = Frames.load(stages.TRAINING_FILE)
     validation = Frames.load(stages.VALIDATION_FILE) if Path(stages.VALIDATION_FILE).exists() else None
+    outcome |= fit_model(job, training, validation, Path(stages.MODEL_FILE))
+
+
+def fit_model(
+    job: Mapping[str, Any], training: Frames, validation: Frames | None, model: Path, make: Equations = equations
+) -> dict[str, Any]:
+    """Fit, write the model and return the results.
+
+    :param job: ``type_map``, ``parameters`` and ``seed``.
+    :param make: makes the equations of the training frames; who fits often to the same frames can keep theirs.
+    :raises StageError: if a stage fails.
+    """
     if len(training) == 0:
         raise stages.StageError('prepare', 'invalid', 'no frame is left to fit to')
     try:
@@ -46,7 +62,7 @@ def train(outcome: dict[str, Any]) -> None:
     seconds: dict[str, float] = {}
     start = time.monotonic()
     try:
-        rows = equations(training, descriptor, job['type_map'], settings.repulsion)
+        rows = make(training, descriptor, job['type_map'], settings.repulsion)
     except ModuleNotFoundError as exception:
         raise stages.StageError('descriptors', 'backend', str(exception)) from exception
     except LammpsError as exception:
@@ -58,12 +74,12 @@ def train(outcome: dict[str, Any]) -> None:
     )
     if not np.all(np.isfinite(found.coefficients)):
         raise stages.StageError('fit', 'nan', 'the coefficients are not finite')
-    PodModel(tuple(job['type_map']), descriptor, found.coefficients, settings.repulsion).save(stages.MODEL_FILE)
+    PodModel(tuple(job['type_map']), descriptor, found.coefficients, settings.repulsion).save(model)
     seconds['fit'] = round(time.monotonic() - start, 2)
     start = time.monotonic()
-    errors = _test(job['type_map'], training, validation, found)
+    errors = _test(model, job['type_map'], training, validation, found)
     seconds['test'] = round(time.monotonic() - start, 2)
-    outcome |= {
+    return {
         'backend': Backend.POD.value,
         'architecture': ARCHITECTURE,
         'type_map': job['type_map'],
@@ -83,8 +99,10 @@ def origins(frames: Frames) -> list[str]:
     return [name or f'frame {index}' for index, name in enumerate(names)]
 
 
-def _test(type_map: list[str], training: Frames, validation: Frames | None, found: Fit) -> dict[str, dict[str, float]]:
-    evaluator = PodEvaluator(stages.MODEL_FILE, type_map=type_map)
+def _test(
+    model: Path, type_map: list[str], training: Frames, validation: Frames | None, found: Fit
+) -> dict[str, dict[str, float]]:
+    evaluator = PodEvaluator(model, type_map=type_map)
     sample = stages.sample_of(training.select(found.used))
     errors = {'training': model_errors(sample, evaluator.evaluate(sample))}
     if validation is not None:

@@ -10,9 +10,10 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_prospect.methods.labels import count_labels, lowest_energy
 from aiida_prospect.workflows.provenance.calls import ENDED, called, jobs_below
 from aiida_prospect.workflows.provenance.progress import stage_in_words
-from aiida_prospect.workflows.search_inputs import count_labels, lowest_energy, own_labels
+from aiida_prospect.workflows.search_inputs import own_labels
 
 
 def describe(node: orm.WorkChainNode) -> tuple[str, str]:

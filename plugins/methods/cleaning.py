@@ -54,6 +54,27 @@ def clean(frames: Frames, thresholds: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
+def clean_sets(sets: Mapping[str, Frames], thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell which frames of labelled sets must not be trained on; all sets are judged together.
+
+    :param thresholds: see :func:`clean`.
+    :return: ``rejected``: for each set the reasons by index of the frame, as text; ``n_frames`` of each set;
+        ``n_accepted`` of all.
+    """
+    names = sorted(sets)
+    reasons = clean(Frames.concatenate([sets[name] for name in names]), thresholds)
+    rejected, start = {}, 0
+    for name in names:
+        stop = start + len(sets[name])
+        rejected[name] = {str(index): reason for index, reason in enumerate(reasons[start:stop]) if reason}
+        start = stop
+    return {
+        'rejected': rejected,
+        'n_frames': {name: len(sets[name]) for name in names},
+        'n_accepted': reasons.count(''),
+    }
+
+
 def smallest_distances(frames: Frames, limit: float) -> FloatArray:
     """Return the smallest distance between two atoms or an atom and its images, infinity if it is not below the limit.
 

@@ -3,10 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+FEWEST_VALIDATION_FRAMES = 10
+MAX_ATTEMPTS = 2
 UNITS = {'energy': 'eV/atom', 'energy_shifted': 'eV/atom', 'forces': 'eV/Å', 'virial': 'eV/atom'}
+
+
+def member_seed(seed: int, index: int, attempt: int) -> int:
+    """Return the seed of a training, different for each member and attempt."""
+    return 10007 * seed + 101 * index + attempt
+
+
+def judge_results(
+    results: Mapping[str, Mapping[str, Any]], failures: Mapping[str, str], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Tell which members of an ensemble are good.
+
+    :param results: of the trainings, by member.
+    :param failures: why members have no result, by member.
+    :param parameters: ``max_error_ratio``, see :func:`judge_members`.
+    :return: ``accepted`` members, ``refused`` with the reason by member, ``errors`` by member and the frames that they
+        were ``tested_on``, ``seconds`` by member, ``n_training``, ``n_validation``.
+    """
+    # Of a few frames one hard one decides; what was trained on tells at least which training failed.
+    common = all(result['n_validation'] >= FEWEST_VALIDATION_FRAMES for result in results.values())
+    tested_on = 'validation' if common else 'training'
+    errors = {member: result['errors'][tested_on] for member, result in results.items()}
+    refused = {**failures, **judge_members(errors, parameters.get('max_error_ratio') or {})}
+    return {
+        'tested_on': tested_on,
+        'errors': errors,
+        'accepted': sorted(set(errors) - set(refused)),
+        'refused': refused,
+        'seconds': {member: result['total_seconds'] for member, result in results.items()},
+        'core_seconds': sum(result['total_seconds'] for result in results.values()),
+        'n_training': max((result['n_training'] for result in results.values()), default=0),
+        'n_validation': max((result['n_validation'] for result in results.values()), default=0),
+    }
 
 
 def judge_members(errors: Mapping[str, Mapping[str, float]], max_ratio: Mapping[str, float]) -> dict[str, str]:

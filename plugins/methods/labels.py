@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from ase.formula import Formula
 from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus, RelaxStatus
@@ -151,6 +152,29 @@ def _translate(status: str, reason: str) -> tuple[LabelStatus, str]:
 def count_by_status(labels: Frames) -> dict[str, int]:
     """Return how many frames have each status."""
     return {str(status): int(np.sum(labels.known('status') == str(status))) for status in LabelStatus}
+
+
+def count_usable(labels: Frames) -> int:
+    """Return how many frames have a label."""
+    return int(np.sum(labels.known('status') == LabelStatus.OK.value))
+
+
+def count_labels(labels: Frames) -> int:
+    """Return how many frames the reference method was asked for: all but those rejected beforehand."""
+    return int(np.sum(labels.known('status') != LabelStatus.REJECTED.value))
+
+
+def lowest_energy(labels: Frames, composition: Mapping[str, int] | None = None) -> float:
+    """Return the lowest energy of a frame that has a label, eV/atom; infinity if there is none.
+
+    :param composition: look only at frames of this composition, or a multiple or part of it.
+    """
+    chosen = labels.known('status') == LabelStatus.OK.value
+    if composition is not None:
+        unit = Formula.from_dict(dict(composition)).reduce()[0].format('hill')
+        chosen = chosen & (np.array(labels.reduced_formulas) == unit)
+    energies = labels.energy_per_atom[chosen]
+    return float(np.min(energies)) if len(energies) else float('inf')
 
 
 def share_cost(runs: Mapping[int, Run], core_seconds: float) -> dict[int, Run]:

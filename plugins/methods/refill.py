@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from aiida_prospect.common.frames import FloatArray, Frames, IntArray
 from aiida_prospect.methods.pool.generate import generate
 from aiida_prospect.methods.pool.report import PoolReport
+from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
 
 UNUSABLE = -1
@@ -43,6 +46,22 @@ def surplus(
     if limit is not None:
         marked[np.argsort(-copies, kind='stable')[limit:]] = False
     return marked
+
+
+def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[str, Any]) -> tuple[Frames, PoolReport]:
+    """Replace unusable frames and copies by new random crystals, see :func:`surplus` and :func:`refill`.
+
+    :param labels: (n_frames,), cluster of each frame.
+    :param parameters: those of :class:`PoolSpec` and a ``seed``, and ``keep_per_cluster`` and ``max_new``;
+        ``n_structures`` has no effect and ``origin_prefix`` must differ from those before.
+    :raises ValueError: if they do not fit.
+    :raises PoolError: if no crystal can be made.
+    """
+    values = dict(parameters)
+    energies = None if pool.energy is None else pool.energy_per_atom
+    rng = generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
+    marked = surplus(labels, energies, values.pop('keep_per_cluster'), values.pop('max_new', None))
+    return refill(pool, marked, PoolSpec.from_parameters(values), rng)
 
 
 def refill(

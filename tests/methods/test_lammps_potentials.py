@@ -17,6 +17,13 @@ QUARTZ = crystal(
     spacegroup=152,
     cellpar=[4.916, 4.916, 5.405, 90, 90, 120],
 )
+CORUNDUM = crystal(
+    ['Al', 'O'],
+    [(0, 0, 0.352), (0.306, 0, 0.25)],
+    spacegroup=167,
+    cellpar=[4.76, 4.76, 12.99, 90, 90, 120],
+    primitive_cell=True,
+)
 CRYSTALS = {
     'Si': bulk('Si', 'diamond', 5.43),
     'Li': bulk('Li', 'bcc', 3.45).repeat((2, 1, 1)),
@@ -28,6 +35,7 @@ CRYSTALS = {
     'SiO': QUARTZ,
     'GaN': bulk('GaN', 'zincblende', 4.50),
     'GaAs': bulk('GaAs', 'zincblende', 5.65),
+    'AlO': CORUNDUM,
     'NaCl': bulk('NaCl', 'rocksalt', 5.64),
 }
 

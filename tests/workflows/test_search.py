@@ -17,10 +17,10 @@ from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.methods.figures import draw_search
+from aiida_prospect.methods.labels import count_labels
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
 from aiida_prospect.workflows.provenance.progress import STAGES, stage_in_words
 from aiida_prospect.workflows.search import SearchWorkChain
-from aiida_prospect.workflows.search_inputs import count_labels
 from aiida_prospect.workflows.summary import summarise
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_prospect.methods.labels import count_labels, count_usable, lowest_energy
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
 from aiida_prospect.workflows.provenance.cost import seconds_of
 from aiida_prospect.workflows.provenance.cycles import Cycle, load_cycles
-from aiida_prospect.workflows.search_inputs import count_labels, count_usable, lowest_energy
 
 STAGES = {
     'pool': 'making the pool',

@@ -16,17 +16,12 @@ from aiida_prospect.calculations.functions.judge_members import judge_members
 from aiida_prospect.calculations.training import validate_training
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, member_seed
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.protocols import load_protocol
 
 MEMBER_WORKFLOWS = 'prospect.train.{}'
 MEMBER_WORKFLOW = MEMBER_WORKFLOWS.format('deepmd')
-MAX_ATTEMPTS = 2
-
-
-def member_seed(seed: int, index: int, attempt: int) -> int:
-    """Return the seed of a training, different for each member and attempt."""
-    return 10007 * seed + 101 * index + attempt
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:

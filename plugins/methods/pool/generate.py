@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from aiida_prospect.methods.pool.makers import MAKERS, Crystal
 from aiida_prospect.methods.pool.push import push_apart
 from aiida_prospect.methods.pool.recipe import PoolError, Recipe, Refused
 from aiida_prospect.methods.pool.report import PoolReport
+from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolKind, PoolSpec
 from aiida_prospect.methods.pool.structures import check_own, to_crystals
 
@@ -70,6 +72,16 @@ def generate(spec: PoolSpec, rng: np.random.Generator, own: Frames | None = None
         report.notes.append(f'{len(crystals)} of {spec.n_structures} crystals could be made')
     frames = Frames.concatenate([*parts, _frames(crystals)]) if crystals or parts else Frames.empty()
     return frames.replace(origin=np.array(origins, dtype=np.str_)), report
+
+
+def generate_from_parameters(parameters: Mapping[str, Any], own: Frames | None = None) -> tuple[Frames, PoolReport]:
+    """Make random crystals, see :func:`generate`.
+
+    :param parameters: those of :class:`PoolSpec` and a ``seed``.
+    """
+    values = dict(parameters)
+    rng = generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
+    return generate(PoolSpec.from_parameters(values), rng, own)
 
 
 def _own_frames(

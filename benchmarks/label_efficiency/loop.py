@@ -1,0 +1,187 @@
+"""A search in this process: the steps of ``SearchWorkChain``, on the same functions, without AiiDA.
+
+``python -m benchmarks.label_efficiency check`` compares the labels of both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.budget import decide_stop
+from aiida_prospect.methods.clustered_pool import ClusteredPool
+from aiida_prospect.methods.evaluators.ensemble import Ensemble
+from aiida_prospect.methods.labels import count_labels, count_usable, lowest_energy
+from aiida_prospect.methods.pool.generate import generate_from_parameters
+from aiida_prospect.methods.pool.recipe import PoolError
+from aiida_prospect.methods.refill import refill_from_parameters
+from aiida_prospect.methods.relaxation.driver import Relaxation
+from aiida_prospect.methods.relaxation.slices import count_slices, merge_slices
+from benchmarks.label_efficiency.force_field import Training
+from benchmarks.label_efficiency.reference import Reference
+from benchmarks.label_efficiency.settings import SearchSettings
+
+
+@dataclass
+class Cycle:
+    """What a cycle gave.
+
+    :param clustered: the relaxed pool.
+    :param evaluations: of the force fields, all members together counting once.
+    """
+
+    labels: Frames
+    clustered: ClusteredPool
+    assessment: dict[str, Any]
+    training: dict[str, Any]
+    evaluations: int
+
+
+@dataclass
+class Outcome:
+    """A search that has ended.
+
+    :param final: structures relaxed with the reference method.
+    :param seconds: of the processor, by stage.
+    """
+
+    cycles: list[Cycle] = field(default_factory=list)
+    stop: dict[str, Any] = field(default_factory=dict)
+    final: Frames = field(default_factory=Frames.empty)
+    seconds: Counter[str] = field(default_factory=Counter)
+    wall_seconds: float = 0.0
+
+    @property
+    def labels(self) -> Frames:
+        """All labels, in the order in which they were made."""
+        return Frames.concatenate([cycle.labels for cycle in self.cycles])
+
+
+class Search:
+    """One search.
+
+    :param surface: that labels.
+    """
+
+    def __init__(self, settings: SearchSettings, surface: Ensemble) -> None:
+        self.settings = settings
+        self.reference = Reference(surface, settings.label)
+        self.outcome = Outcome()
+        self.labels: dict[str, Frames] = {}
+
+    def run(self) -> Outcome:
+        """Run to the end.
+
+        :raises NoForceFieldError: if there is none in a cycle.
+        """
+        started = time.monotonic()
+        with TemporaryDirectory(prefix='search-') as folder:
+            training = Training(self.settings, Path(folder))
+            with self._stage('rest'):
+                pool, _ = generate_from_parameters(self.settings.pool)
+                clustered = self._cluster(pool)
+            while not self.outcome.stop:
+                clustered = self._cycle(clustered, training)
+            self._finish(clustered)
+        self.outcome.wall_seconds = time.monotonic() - started
+        return self.outcome
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.outcome.seconds[name] += time.process_time() - started
+
+    def _cluster(self, pool: Frames) -> ClusteredPool:
+        return ClusteredPool.of(pool, self.settings.selection['clusters'])
+
+    def _cycle(self, clustered: ClusteredPool, training: Training) -> ClusteredPool:
+        number = len(self.outcome.cycles)
+        name = f'cycle_{number:02d}'
+        with self._stage('rest'):
+            candidates = self._select(clustered, number)
+        if len(candidates):
+            with self._stage('label'):
+                self.labels[name] = self.reference.label(candidates)
+        if len(candidates) or number == 0:
+            with self._stage('train'):
+                self.ensemble, self.judgement = training.run(self.labels, number)
+        with self._stage('rest'):
+            pool = self._refill(clustered, number)
+        with self._stage('relax'):
+            relaxed, evaluations = self._explore(pool)
+        with self._stage('rest'):
+            clustered = self._cluster(relaxed)
+            assessment = self._assess(clustered, number)
+        labels = self.labels.get(name, Frames.empty())
+        cycle = Cycle(labels, clustered, assessment, self.judgement, evaluations)
+        self.outcome.cycles.append(cycle)
+        return clustered
+
+    def _select(self, clustered: ClusteredPool, number: int) -> Frames:
+        values = dict(self.settings.selection['selection'])
+        first, later = values.pop('n_initial'), values.pop('n_select')
+        wanted = max(first - sum(map(count_usable, self.labels.values())), 0) if number == 0 else later
+        limit = self.settings.search['budget']['max_labels']
+        if limit is not None:
+            wanted = min(wanted, limit - self._n_labels)
+        if wanted < 1:
+            return Frames.empty()
+        parameters = {**values, 'n_select': wanted, 'cycle': number, 'seed': self.settings.seed}
+        return clustered.select(parameters, self.labels)
+
+    @property
+    def _n_labels(self) -> int:
+        return sum(map(count_labels, self.labels.values()))
+
+    def _refill(self, clustered: ClusteredPool, number: int) -> Frames:
+        if number == 0:
+            return clustered.frames
+        parameters = {
+            **self.settings.pool,
+            **self.settings.search['refill'],
+            'seed': self.settings.seed,
+            'origin_prefix': f'c{number:02d}-',
+        }
+        try:
+            return refill_from_parameters(clustered.frames, clustered.clusters.labels, parameters)[0]
+        except PoolError:
+            return clustered.frames
+
+    def _explore(self, pool: Frames) -> tuple[Frames, int]:
+        lowest = min(lowest_energy(labels, self.settings.pool['composition']) for labels in self.labels.values())
+        settings = self.settings.relaxation(lowest)
+        values = self.settings.explore
+        n_slices = count_slices(len(pool), values['slice_size'], values['max_concurrent'])
+        parts, evaluations = {}, 0
+        for number in range(n_slices):
+            frames = pool.select(range(number, len(pool), n_slices)).without('status', 'reason')
+            relaxation = Relaxation(frames, self.ensemble, settings)
+            parts[number] = relaxation.run()
+            evaluations += int(relaxation.counters['evaluations'])
+        return merge_slices(pool, n_slices, parts), evaluations
+
+    def _assess(self, clustered: ClusteredPool, number: int) -> dict[str, Any]:
+        parameters = {**self.settings.selection['convergence'], 'cycle': number}
+        before = self.outcome.cycles[-1].assessment if self.outcome.cycles else None
+        assessment = clustered.assess(parameters, self.labels, before)
+        spent = {'labels': self._n_labels, 'cycles': number + 1, 'core_hours': 0.0}
+        stop = decide_stop(assessment, {**self.settings.search['budget'], 'max_core_hours': None}, spent)
+        if stop['reason'] is not None:
+            self.outcome.stop = stop
+        return assessment
+
+    def _finish(self, clustered: ClusteredPool) -> None:
+        tolerance = self.settings.selection['clusters']['tolerance']
+        with self._stage('rest'):
+            finalists = clustered.finalists({**self.settings.search['final'], 'tolerance': tolerance}, self.labels)
+        with self._stage('label'):
+            if len(finalists):
+                self.outcome.final = self.reference.relax(finalists)

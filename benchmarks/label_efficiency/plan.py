@@ -1,0 +1,73 @@
+"""What is to be run, the most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.label_efficiency.methods import ABLATIONS, BASELINE, METHODS
+from benchmarks.label_efficiency.store import Task
+
+# System, method, kinds of pools, number of seeds. Of the baseline each seed is a hundred relaxations.
+STEPS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
+    ('si8', 'prospect', ('mixed',), 5),
+    ('si8', BASELINE, ('mixed', 'p1', 'symmetric'), 2),
+    ('na8cl8', 'prospect', ('mixed',), 2),
+    ('ga8as8', 'prospect', ('mixed',), 2),
+    ('al4o6', 'prospect', ('mixed',), 2),
+    ('si8', 'laqa-published', ('p1',), 2),
+    ('si8', 'random', ('mixed',), 3),
+    ('si8', 'uncertainty', ('mixed',), 3),
+    ('si8', 'laqa', ('mixed',), 3),
+    ('si16', 'prospect', ('p1',), 2),
+    *((system, BASELINE, ('mixed', 'p1'), 1) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si16')),
+    ('si8', 'prospect', ('p1',), 5),
+    ('na8cl8', 'prospect', ('mixed',), 3),
+    ('ga8as8', 'prospect', ('mixed',), 3),
+    ('al4o6', 'prospect', ('mixed',), 3),
+    ('si8-sw', 'prospect', ('mixed',), 3),
+    ('si8', 'laqa-published', ('p1',), 5),
+    ('si16', 'prospect', ('p1',), 5),
+    *((system, 'laqa-published', ('p1',), 1) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si16')),
+    ('si8', 'random', ('mixed',), 5),
+    ('si8', 'uncertainty', ('mixed',), 5),
+    ('si8', 'laqa', ('mixed',), 5),
+    ('si8', 'prospect', ('mixed',), 10),
+    ('si8', 'prospect', ('symmetric',), 5),
+    *(('si8', name, ('mixed',), 3) for name in ABLATIONS),
+    ('si16', BASELINE, ('p1', 'mixed', 'symmetric'), 4),
+    *((system, BASELINE, ('mixed', 'p1', 'symmetric'), 2) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si8-sw')),
+    ('na8cl8', 'prospect', ('p1',), 3),
+    ('ga8as8', 'prospect', ('p1',), 3),
+    ('al4o6', 'prospect', ('p1',), 3),
+    ('si8-sw', 'prospect', ('p1',), 3),
+    ('si16', 'laqa-published', ('p1',), 5),
+    ('na8cl8', 'laqa-published', ('p1',), 3),
+    ('ga8as8', 'laqa-published', ('p1',), 3),
+    ('al4o6', 'laqa-published', ('p1',), 3),
+    ('si8-sw', 'laqa-published', ('p1',), 3),
+    ('na8cl8', 'laqa', ('mixed',), 3),
+    ('ga8as8', 'laqa', ('mixed',), 3),
+    ('al4o6', 'laqa', ('mixed',), 3),
+    ('si16', 'laqa', ('p1',), 5),
+    ('si16', 'prospect', ('mixed', 'symmetric'), 5),
+    ('si8', 'prospect', ('p1', 'symmetric'), 10),
+    ('si8', 'random', ('p1',), 5),
+    ('si8', 'uncertainty', ('p1',), 5),
+    ('si8', 'laqa', ('p1', 'symmetric'), 5),
+)
+
+
+def tasks() -> Iterator[Task]:
+    """Yield all tasks, each once."""
+    every = (
+        Task(system, method, pool, seed)
+        for system, method, pools, seeds in STEPS
+        for pool in pools
+        for seed in range(1, seeds + 1)
+    )
+    yield from dict.fromkeys(every)
+
+
+def method_names() -> list[str]:
+    """Return all that `--method` takes."""
+    return [BASELINE, *METHODS, *ABLATIONS]

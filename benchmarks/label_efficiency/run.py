@@ -1,0 +1,66 @@
+"""Run what is missing, several tasks at the same time, and store each as it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.conditions import conditions
+from benchmarks.label_efficiency import baseline
+from benchmarks.label_efficiency.loop import Search
+from benchmarks.label_efficiency.methods import BASELINE, method_of
+from benchmarks.label_efficiency.record import summarise
+from benchmarks.label_efficiency.store import Task, write
+from benchmarks.label_efficiency.systems import SYSTEMS
+from benchmarks.label_efficiency.truth import Truth, store_phases
+
+ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+
+
+def result_of(task: Task) -> dict[str, Any]:
+    """Run a task and return what is stored of it."""
+    system = SYSTEMS[task.system]
+    if task.method == BASELINE:
+        return baseline.run(system, task.pool, task.seed)
+    settings = method_of(task.method).settings(system, task.pool, task.seed)
+    return summarise(Search(settings, system.ensemble()).run(), Truth(system))
+
+
+def run_task(task: Task) -> None:
+    """Run a task and store it, unless it is stored."""
+    if task.path.exists():
+        return
+    started = time.monotonic()
+    result = {'system': task.system, 'method': task.method, 'pool': task.pool, 'seed': task.seed}
+    result |= conditions(said=task.command)
+    write(task.path, result | result_of(task))
+    sys.stderr.write(f'{task.path.stem} of {task.system}: {time.monotonic() - started:.0f} s\n')
+    sys.stderr.flush()
+
+
+def run_tasks(tasks: Iterable[Task], jobs: int, hours: float | None = None) -> None:
+    """Run tasks in their order.
+
+    :param jobs: processes at the same time, of one thread each.
+    :param hours: after which none is begun.
+    """
+    # numpy reads them when it is imported, which the children do anew.
+    os.environ |= dict.fromkeys(ONE_THREAD, '1')
+    store_phases()
+    missing = [task for task in tasks if not task.path.exists()]
+    limit = time.monotonic() + 3600 * hours if hours is not None else float('inf')
+    context = multiprocessing.get_context('spawn')
+    running: list[Any] = []
+    while missing or running:
+        running = [process for process in running if process.is_alive()]
+        while missing and len(running) < jobs and time.monotonic() < limit:
+            process = context.Process(target=run_task, args=(missing.pop(0),))
+            process.start()
+            running.append(process)
+        if time.monotonic() >= limit:
+            missing = []
+        time.sleep(0.5)
