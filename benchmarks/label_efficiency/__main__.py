@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import benchmarks.label_efficiency as package
 from benchmarks.label_efficiency import plan
 from benchmarks.label_efficiency.methods import PROPORTIONS
+from benchmarks.label_efficiency.page import write_page
 from benchmarks.label_efficiency.run import run_tasks
 from benchmarks.label_efficiency.store import Task
 from benchmarks.label_efficiency.systems import SYSTEMS
 from benchmarks.label_efficiency.truth import store_phases
 
 
-def main() -> int:
+def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.label_efficiency',
@@ -32,9 +32,6 @@ def main() -> int:
     run.add_argument('--jobs', type=int, default=1, help='processes at the same time, of one thread each')
     run.add_argument('--hours', type=float, help='begin nothing after so many')
     commands.add_parser('table', help='write the page of the documentation and its figures')
-    check = commands.add_parser('check', help='compare with a search by the work chain, in a profile of its own')
-    check.add_argument('--seed', type=int, default=1)
-    check.add_argument('--cycles', type=int, default=3)
     arguments = parser.parse_args()
     if arguments.name == 'phases':
         store_phases()
@@ -42,15 +39,8 @@ def main() -> int:
         if not arguments.all and not (arguments.system and arguments.method):
             parser.error('give --all, or --system and --method')
         run_tasks(plan.tasks() if arguments.all else tasks_of(arguments), arguments.jobs, arguments.hours)
-    elif arguments.name == 'table':
-        from benchmarks.label_efficiency.page import write_page
-
-        write_page()
     else:
-        from benchmarks.label_efficiency.check import check as compare
-
-        return compare(arguments.seed, arguments.cycles)
-    return 0
+        write_page()
 
 
 def tasks_of(arguments: argparse.Namespace) -> list[Task]:
@@ -61,4 +51,4 @@ def tasks_of(arguments: argparse.Namespace) -> list[Task]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,6 +1,6 @@
 """A search in this process: the steps of ``SearchWorkChain``, on the same functions, without AiiDA.
 
-``python -m benchmarks.label_efficiency check`` compares the labels of both.
+``tests/workflows/test_benchmark_loop.py`` compares both.
 """
 
 from __future__ import annotations

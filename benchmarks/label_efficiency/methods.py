@@ -13,7 +13,7 @@ from benchmarks.label_efficiency.systems import System
 PROTOCOL = 'fast'
 BASELINE = 'baseline'
 # Crystals of the small pools, by system; others have what the protocol has.
-POOL_SIZES = {'si16': 1000}
+POOL_SIZES = {'si16': 200}
 PROPORTIONS: dict[str, dict[str, float]] = {
     'mixed': {},
     'p1': {'symmetric': 0.0, 'p1': 1.0, 'airss': 0.0},
@@ -97,6 +97,7 @@ DEPARTURES = (
 
 METHODS: dict[str, Method] = {
     'prospect': Method('prospect'),
+    'prospect-1000': Method('prospect, pool of 1000', {'pool': {'n_structures': 1000}}),
     'random': Method('random selection', _strategy('random')),
     'uncertainty': Method('uncertainty', _strategy('uncertainty')),
     'laqa': Method('laqa, small cycles', _strategy('laqa')),
