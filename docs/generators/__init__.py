@@ -46,7 +46,15 @@ CONTENTS = {
         'reference/protocols',
         'reference/api',
     ),
-    'Explanation': ('method', 'architecture', 'benchmarks', 'benchmarks_label_efficiency', 'scale', 'faults'),
+    'Explanation': (
+        'method',
+        'architecture',
+        'benchmarks',
+        'benchmarks_label_efficiency',
+        'benchmarks_training',
+        'scale',
+        'faults',
+    ),
 }
 # Files outside of `docs` that pages link to, and where the site has them.
 MOVED = {'../CONTRIBUTING.md': 'contributing.md', 'docs/images/': 'images/'}

@@ -1,0 +1,105 @@
+"""Labelled crystals of silicon, made by the benchmark itself and always the same for the same numbers.
+
+A label is one frame of the relaxation of a random crystal on the surface itself: half of them the last one, half of
+them any before it. That is what a search labels, minima and what lies around them, without the search that chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from ase.build import bulk
+from ase.filters import UnitCellFilter
+from ase.optimize import BFGS
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.ase import AseEvaluator
+from aiida_prospect.methods.evaluators.ensemble import Ensemble
+from aiida_prospect.methods.lammps_potentials import calculator
+from aiida_prospect.methods.pool.generate import generate
+from aiida_prospect.methods.pool.spec import PoolSpec
+from aiida_prospect.methods.relaxation.driver import Relaxation
+from aiida_prospect.methods.relaxation.settings import RelaxSettings, TrajectorySettings
+
+TARGET = 'Si_Zuo_JPCA2020'
+EVERY = 5
+# Minima higher above the lowest one than this are none that a search would ask about, eV/atom.
+WINDOW = 0.35
+# Minima whose energies differ by less are taken to be the same, eV/atom.
+SAME = 1e-3
+CRYSTALS_JUDGED = 30
+SEEDS = {'training': 1, 'test': 2, 'judged': 3, 'source': 11}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A reference surface and the crystals on it.
+
+    :param potential: see :mod:`aiida_prospect.methods.lammps_potentials`.
+    :param n_atoms: in the cell.
+    """
+
+    potential: str = TARGET
+    n_atoms: int = 8
+
+    def ensemble(self) -> Ensemble:
+        """Return the surface as something that relaxations take."""
+        return Ensemble([AseEvaluator(partial(calculator, self.potential))])
+
+    def crystals(self, count: int, seed: int) -> Frames:
+        """Return random crystals."""
+        spec = PoolSpec({'Si': self.n_atoms}, count)
+        return generate(spec, np.random.default_rng(seed))[0]
+
+    def relaxations(self, count: int, seed: int, folder: Path) -> tuple[Frames, Frames]:
+        """Return the last frames of relaxations of random crystals, and all frames that were kept on the way.
+
+        :param folder: where they are kept; what is there is not made again.
+        """
+        stem = f'{self.potential}_{self.n_atoms}_{count}_{seed}'
+        paths = [folder / f'{stem}_{name}.npz' for name in ('ends', 'ways')]
+        if not all(path.is_file() for path in paths):
+            folder.mkdir(parents=True, exist_ok=True)
+            settings = RelaxSettings(uncertainty=None, trajectory=TrajectorySettings(every=EVERY))
+            relaxation = Relaxation(self.crystals(count, seed), self.ensemble(), settings)
+            relaxation.run().save(paths[0])
+            relaxation.trajectories().save(paths[1])
+        return Frames.load(paths[0]), Frames.load(paths[1])
+
+    def labels(self, count: int, seed: int, folder: Path) -> Frames:
+        """Return one labelled frame of each relaxation; the first ones of many are those of few."""
+        _, ways = self.relaxations(count, seed, folder)
+        rng = np.random.default_rng(seed)
+        chosen = []
+        for source in range(count):
+            known = np.flatnonzero(ways.known('source') == source)
+            last, anywhere = rng.random() < 0.5, rng.random()
+            if len(known):
+                chosen.append(known[-1] if last else known[int(anywhere * len(known))])
+        return ways.select(chosen).without('steps', 'source')
+
+
+def diamond(potential: str = TARGET) -> float:
+    """Return the energy per atom of cubic diamond on a surface, eV."""
+    atoms = bulk('Si', 'diamond', a=5.43)
+    atoms.calc = calculator(potential)
+    BFGS(UnitCellFilter(atoms), logfile=None).run(fmax=1e-3)
+    return float(atoms.get_potential_energy()) / len(atoms)
+
+
+def low_minima(folder: Path, crystals: int = 100) -> Frames:
+    """Return relaxed crystals that no training has seen, each minimum once, those near the lowest one only."""
+    ends, _ = Surface().relaxations(crystals, SEEDS['test'], folder)
+    ends = ends.select(np.flatnonzero(ends.known('status') == 'converged'))
+    energies = ends.energy_per_atom
+    order = np.argsort(energies)
+    new = np.diff(energies[order], prepend=-np.inf) > SAME
+    return ends.select(order[new & (energies[order] < energies.min() + WINDOW)]).without('status', 'reason')
+
+
+def validation(folder: Path, count: int = 100) -> Frames:
+    """Return labelled frames that no training has seen, of all stages of relaxations."""
+    return Surface().labels(count, SEEDS['test'], folder)

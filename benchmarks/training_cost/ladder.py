@@ -1,0 +1,129 @@
+"""Seconds until a force field is good enough: trainings of more and more steps, each with its own full course.
+
+A training that is cut short says little, because its learning rate has not come down; so each step of the ladder is a
+training of its own with the schedule of the protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aiida_prospect.calculations.runners import stages
+from benchmarks.conditions import conditions
+from benchmarks.training_cost import data
+from benchmarks.training_cost.jobs import Training, run
+from benchmarks.training_cost.models import Laboratory
+from benchmarks.training_cost.rows import POD, PYTORCH, ROWS, TENSORFLOW
+
+LABELS, EARLIER = 60, 40
+# Of frames that no training has seen: energies without their mean error, eV/atom.
+WANTED = (0.15, 0.10, 0.08)
+BASE_STEPS = 10000
+BASE = 'ladder_base'
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Trainings of more and more steps.
+
+    :param rows: of the comparison of models, which are trainings of this ladder too.
+    """
+
+    program: str
+    steps: tuple[int, ...]
+    protocol: str = 'balanced'
+    warm: bool = False
+    rows: tuple[str, ...] = ()
+
+
+LADDERS = {
+    'deepmd, cold': Ladder(TENSORFLOW, (500, 1000), rows=('e2a_02000_060', 'e2a_05000_060', 'e2a_20000_060')),
+    'deepmd, warm': Ladder(TENSORFLOW, (250, 500, 1000, 2000, 5000), warm=True),
+    'deepmd stringent, cold': Ladder(TENSORFLOW, (1000, 5000), 'stringent'),
+    'deepmd with PyTorch, cold': Ladder(PYTORCH, (500,), rows=('dpa1_0_02000_060',)),
+    'pod': Ladder(POD, (), rows=('pod_060',)),
+    'pod stringent': Ladder(POD, (0,), 'stringent'),
+}
+
+
+def climb(laboratory: Laboratory, names: Sequence[str]) -> None:
+    """Run all trainings of some ladders that are not stored yet."""
+    for name in names:
+        ladder = LADDERS[name]
+        if ladder.warm and not (laboratory.work / BASE / stages.MODEL_FILE).is_file():
+            _base(laboratory)
+        for steps in ladder.steps:
+            path = laboratory.results / 'ladder' / f'{_slug(name)}_{steps:05d}.json'
+            if not path.is_file():
+                outcome = _train(laboratory, laboratory.work / path.stem, ladder, steps)
+                _store(path, {'ladder': name, 'steps': steps, **outcome})
+
+
+def _slug(name: str) -> str:
+    return name.replace(',', '').replace(' ', '_')
+
+
+def _store(path: Path, outcome: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keys = ('ladder', 'steps', 'errors', 'seconds', 'import_seconds', 'process')
+    kept = {key: outcome[key] for key in keys if key in outcome}
+    path.write_text(json.dumps({**kept, 'conditions': conditions()}, indent=1) + '\n')
+
+
+def _base(laboratory: Laboratory) -> None:
+    """Train what warm trainings begin with: the potential of a cycle before, on fewer labels."""
+    folder = laboratory.work / BASE
+    job = Training(parameters={'cold': {'steps': BASE_STEPS}})
+    labels = data.Surface().labels(EARLIER, data.SEEDS['training'], laboratory.data)
+    job.write(folder, labels, data.validation(laboratory.data))
+    outcome = run(job, folder, laboratory.python(TENSORFLOW))
+    _store(laboratory.results / 'ladder' / f'{BASE}.json', {'ladder': BASE, 'steps': 0, **outcome})
+
+
+def _train(laboratory: Laboratory, folder: Path, ladder: Ladder, steps: int) -> dict[str, Any]:
+    pod = ladder.program == POD
+    parameters = {} if pod else {'warm' if ladder.warm else 'cold': {'steps': steps}}
+    start = laboratory.work / BASE if ladder.warm else None
+    job = Training('pod' if pod else 'deepmd', ladder.program, ladder.protocol, parameters, start=start)
+    labels = data.Surface().labels(LABELS, data.SEEDS['training'], laboratory.data)
+    job.write(folder, labels, data.validation(laboratory.data))
+    return run(job, folder, laboratory.python(ladder.program))
+
+
+def load(results: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what is stored, by ladder, the shortest training first."""
+    found = {}
+    for name, ladder in LADDERS.items():
+        items = [json.loads(path.read_text()) for path in (results / 'ladder').glob(f'{_slug(name)}_[0-9]*.json')]
+        for row in ladder.rows:
+            path = results / 'models' / f'{row}.json'
+            if path.is_file():
+                steps = ROWS[row].parameters.get('cold', {}).get('steps', 0)
+                items.append({**json.loads(path.read_text()), 'steps': steps})
+        if items:
+            found[name] = sorted(items, key=lambda item: item['steps'])
+    return found
+
+
+def seconds_to(ladder: Sequence[Mapping[str, Any]], wanted: float) -> float | None:
+    """Return the seconds of a processor to an error of the energies, between two trainings by their logarithms.
+
+    :param wanted: eV/atom.
+    :return: ``None`` if the longest training does not come to it.
+    """
+    seconds = np.array([item['process']['cpu'] for item in ladder])
+    errors = np.minimum.accumulate([item['errors']['validation']['energy_shifted'] for item in ladder])
+    below = np.flatnonzero(errors <= wanted)
+    if not len(below):
+        return None
+    last = int(below[0])
+    if last == 0:
+        return float(seconds[0])
+    share = np.log(errors[last - 1] / wanted) / np.log(errors[last - 1] / errors[last])
+    return float(np.exp(np.log(seconds[last - 1]) + share * np.log(seconds[last] / seconds[last - 1])))

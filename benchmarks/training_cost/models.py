@@ -1,0 +1,128 @@
+"""Train a row and judge what came out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiida_prospect.calculations.runners import stages
+from aiida_prospect.common.frames import Frames
+from benchmarks.conditions import conditions
+from benchmarks.training_cost import data, judge, mace_train
+from benchmarks.training_cost.jobs import SUFFIXES, TYPE_MAP, Process, Training, run
+from benchmarks.training_cost.rows import MACE, POD, PYTORCH, ROWS, Row
+
+SECONDS_FILE = 'process.json'
+KEPT = ('errors', 'seconds', 'import_seconds', 'process', 'architecture', 'n_coefficients')
+
+
+class Laboratory:
+    """Where rows are trained.
+
+    :param work: folder of all files that are not kept.
+    :param results: folder of what is kept.
+    :param pythons: interpreters by program, where they are not this one.
+    """
+
+    def __init__(self, work: Path, results: Path, pythons: Mapping[str, str]) -> None:
+        self.work, self.results, self.pythons = work.resolve(), results, pythons
+
+    @property
+    def data(self) -> Path:
+        """Folder of the labelled crystals."""
+        return self.work / 'data'
+
+    def python(self, program: str) -> str:
+        """Return the interpreter for a program.
+
+        :raises ValueError: if it was not given.
+        """
+        found = self.pythons.get(program) if program in (PYTORCH, MACE) else sys.executable
+        if not found:
+            raise ValueError(f'no interpreter for {program}: give --{program}')
+        return found
+
+    def labels(self, row: Row) -> Frames:
+        """Return the training data of a row."""
+        surface = data.Surface(*row.source)
+        kind = 'training' if surface == data.Surface() else 'source'
+        count = max(other.labels for other in ROWS.values() if other.source == row.source)
+        found = surface.labels(count, data.SEEDS[kind], self.data)
+        return found.select(range(min(row.labels, len(found))))
+
+    def make(self, name: str) -> None:
+        """Train and judge a row, and those that it begins with, unless the result is there."""
+        row, path = ROWS[name], self.results / 'models' / f'{name}.json'
+        folder = self.work / name
+        if path.is_file():
+            return
+        if row.start and not (self.work / row.start / stages.MODEL_FILE).is_file():
+            # Results are kept with the repository, models are not.
+            (self.results / 'models' / f'{row.start}.json').unlink(missing_ok=True)
+            self.make(row.start)
+        outcome = self._train(row, folder)
+        result = {key: outcome[key] for key in KEPT if key in outcome}
+        if row.source == (data.TARGET, 8):
+            result |= {'judged': self._judge(row, folder)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({'labels': row.labels, **result, 'conditions': conditions()}, indent=1) + '\n')
+
+    def _train(self, row: Row, folder: Path) -> dict[str, Any]:
+        done = folder / stages.RESULTS_FILE
+        if done.is_file() and json.loads(done.read_text())['failure'] is None and (folder / SECONDS_FILE).is_file():
+            # An earlier command was ended before the judgement.
+            return {**json.loads(done.read_text()), 'process': json.loads((folder / SECONDS_FILE).read_text())}
+        training, unseen = self.labels(row), data.validation(self.data)
+        if row.program == MACE:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            training.save(folder / stages.TRAINING_FILE)
+            unseen.save(folder / stages.VALIDATION_FILE)
+            (folder / 'mace.json').write_text(json.dumps(row.parameters))
+            seconds = Process([self.python(MACE), mace_train.__file__], folder).begin().end()
+            (folder / SECONDS_FILE).write_text(json.dumps(seconds))
+            return {**json.loads(done.read_text()), 'process': seconds}
+        force_field = 'pod' if row.program == POD else 'deepmd'
+        start = self.work / row.start if row.start else None
+        job = Training(force_field, row.program, parameters=row.parameters, start=start, option=row.option)
+        job.write(folder, training, unseen)
+        outcome = run(job, folder, self.python(row.program))
+        (folder / SECONDS_FILE).write_text(json.dumps(outcome['process']))
+        return outcome
+
+    def _judge(self, row: Row, folder: Path) -> dict[str, Any]:
+        if row.program != MACE:
+            file = f'judged_model{SUFFIXES[row.program]}'
+            shutil.copy(folder / stages.MODEL_FILE, folder / file)
+            given = {'backend': row.program, 'file': file, 'type_map': TYPE_MAP}
+            (folder / judge.SPECIFICATION).write_text(json.dumps(given))
+        data.low_minima(self.data).save(folder / judge.MINIMA)
+        surface = data.Surface()
+        surface.crystals(data.CRYSTALS_JUDGED, data.SEEDS['judged']).save(folder / judge.CRYSTALS)
+        Process([self.python(row.program), judge.__file__], folder).begin().end()
+        return judge.judge(folder, surface.ensemble(), data.diamond())
+
+
+def versions(laboratory: Laboratory) -> dict[str, dict[str, str]]:
+    """Return what is installed for the other interpreters."""
+    code = (
+        'import json, importlib.metadata as m\n'
+        'names = ("deepmd-kit", "torch", "tensorflow-cpu", "mace-torch", "e3nn")\n'
+        'have = {d.metadata["Name"].lower(): d.version for d in reversed(list(m.distributions()))}\n'
+        'print(json.dumps({n: have[n] for n in names if n in have}))'
+    )
+    found = {}
+    for program in ('tensorflow', PYTORCH, MACE):
+        try:
+            python = laboratory.python(program)
+        except ValueError:
+            continue
+        folder = laboratory.work / 'versions'
+        folder.mkdir(parents=True, exist_ok=True)
+        Process([python, '-c', code], folder).begin().end()
+        found[program] = json.loads((folder / 'process.log').read_text().splitlines()[-1])
+    return found

@@ -1,0 +1,210 @@
+"""The page of the documentation, made of what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training_cost import data, judge, ladder, stages, threads
+from benchmarks.training_cost.jobs import Training
+from benchmarks.training_cost.learning import equivalent, scratch_curve
+from benchmarks.training_cost.rows import ROWS
+from benchmarks.training_cost.words import LADDER, MODELS, PREFACE, STAGES, STARTS, THREADS
+
+
+def page(results: Path) -> Iterator[str]:
+    """Yield the page, in Markdown."""
+    yield '# Training: cost, models, and starts'
+    yield ''
+    yield PREFACE
+    yield ''
+    yield from _conditions(results)
+    for part in (_ladder, _threads, _stages, _models, _starts):
+        yield ''
+        yield from part(results)
+    missing = [f'`{name}`' for name in ROWS if not (results / 'models' / f'{name}.json').is_file()]
+    if missing:
+        yield ''
+        yield f'Rows that are defined and were not run: {", ".join(missing)}.'
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield a table."""
+    yield f'| {" | ".join(columns)} |'
+    yield f'|{"---|" * len(columns)}'
+    for row in rows:
+        yield f'| {" | ".join(str(cell) for cell in row)} |'
+
+
+def load_rows(results: Path) -> dict[str, dict[str, Any]]:
+    """Return what is stored of the rows, in their order."""
+    paths = {name: results / 'models' / f'{name}.json' for name in ROWS}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+
+
+def _conditions(results: Path) -> Iterator[str]:
+    found = [json.loads(path.read_text())['conditions'] for path in sorted(results.rglob('*.json'))]
+    machines = sorted({item['machine'].partition(', load')[0] for item in found})
+    loads = [float(item['machine'].rpartition('load ')[2]) for item in found if 'load ' in item['machine']]
+    yield f'Machine: {"; ".join(machines)}, shared with other work: load {min(loads):.0f} to {max(loads):.0f}.'
+    versions: dict[str, set[str]] = {}
+    for item in found:
+        for name, version in item['versions'].items():
+            versions.setdefault(name, set()).add(version)
+    yield f'Versions: {", ".join(f"{name} {chr(47).join(sorted(v))}" for name, v in versions.items())}.'
+    commits = sorted({item['commit'] for item in found})
+    yield f'Commits: {", ".join(commits)}. Dates: {min(i["date"] for i in found)} to {max(i["date"] for i in found)}.'
+
+
+def _ladder(results: Path) -> Iterator[str]:
+    yield '## Seconds to an error'
+    yield ''
+    found = ladder.load(results)
+    given = {'labels': ladder.LABELS, 'frames': _frames_of_validation(), 'earlier': ladder.EARLIER}
+    yield LADDER.format(**given, balanced=_protocol_steps('balanced'), stringent=_protocol_steps('stringent'))
+    yield ''
+    columns = ('training', 'steps', 'seconds', 'of these the steps (clock)', 'energies, meV/atom', 'forces, eV/Å')
+    yield from table(columns, [_ladder_row(name, item) for name, items in found.items() for item in items])
+    yield ''
+    columns = ('seconds to an error of', *(f'{1e3 * wanted:.0f} meV/atom' for wanted in ladder.WANTED))
+    rows = []
+    for name, items in found.items():
+        times = [ladder.seconds_to(items, wanted) for wanted in ladder.WANTED]
+        longest = max(item['process']['cpu'] for item in items)
+        rows.append((name, *(f'> {longest:.0f}' if t is None else f'{t:.0f}' for t in times)))
+    yield from table(columns, rows)
+    yield ''
+    yield 'Between two trainings of a ladder the seconds are interpolated.'
+
+
+def _protocol_steps(protocol: str) -> str:
+    values = Training(protocol=protocol).settings()
+    return f'{values["cold"]["steps"]:,} steps from scratch, {values["warm"]["steps"]:,} warm'
+
+
+def _frames_of_validation() -> int:
+    """Return the number of frames that errors are measured on."""
+    return int(data.validation.__defaults__[0]) if data.validation.__defaults__ else 0
+
+
+def _ladder_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
+    errors, stage = item['errors']['validation'], item['seconds'].get('train')
+    steps = f'{item["steps"]:,}' if item['steps'] else '–'
+    training = '–' if stage is None else f'{stage:.0f}'
+    energy, forces = f'{1e3 * errors["energy_shifted"]:.0f}', f'{errors["forces"]:.2f}'
+    return name, steps, f'{item["process"]["cpu"]:.0f}', training, energy, forces
+
+
+def _threads(results: Path) -> Iterator[str]:
+    yield '## Threads'
+    yield ''
+    yield THREADS.format(steps=threads.STEPS)
+    yield ''
+    columns = (
+        'backend',
+        'case',
+        'rounds',
+        'ms per step',
+        'steps per second, all',
+        'seconds (clock)',
+        'seconds (cores)',
+    )
+    rows = [
+        (
+            row['program'],
+            row['case'],
+            row['rounds'],
+            f'{row["ms_per_step"]:.1f}',
+            f'{row["speed"]:.0f}',
+            f'{row["wall"]:.0f}',
+            f'{row["cpu"]:.0f}',
+        )
+        for row in threads.rows(results)
+    ]
+    yield from table(columns, rows) if rows else ['Not run yet.']
+
+
+def _stages(results: Path) -> Iterator[str]:
+    yield '## Share of the stages in a search'
+    yield ''
+    yield STAGES
+    yield ''
+    found = [*stages.before(results), *stages.now()]
+    columns = ('search', 'how', 'searches', 'seconds by stage', 'share of the training')
+    rows = []
+    for item in found:
+        seconds = item['seconds']
+        cells = ', '.join(f'{stage} {value:.1f}' for stage, value in seconds.items())
+        share = seconds['train'] / sum(seconds.values())
+        rows.append((f'`{item["name"]}`', item['when'], item['searches'], cells, f'{100 * share:.0f} %'))
+    yield from table(columns, rows)
+
+
+def _models(results: Path) -> Iterator[str]:
+    yield '## Models'
+    yield ''
+    yield MODELS.format(minima=_minima(results), window=data.WINDOW, crystals=data.CRYSTALS_JUDGED, steps=judge.STEPS)
+    yield ''
+    columns = (
+        'model',
+        'labels',
+        'seconds',
+        'minima, meV/atom',
+        'rank of minima',
+        'relaxed',
+        'rank of relaxed',
+        'median, eV/atom',
+        'best of three',
+        'ms per evaluation',
+    )
+    rows = [_model_row(name, item) for name, item in load_rows(results).items() if ROWS[name].study == 'models']
+    yield from table(columns, sorted(rows, key=lambda row: (row[0], row[1])))
+
+
+def _minima(results: Path) -> int:
+    return next((item['judged']['minima'] for item in load_rows(results).values() if 'judged' in item), 0)
+
+
+def _model_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
+    judged = item['judged']
+    return (
+        ROWS[name].model,
+        item['labels'],
+        f'{item["process"]["cpu"]:.0f}',
+        f'{1e3 * judged["minima_rms"]:.0f}',
+        f'{judged["minima_rank"]:.2f}',
+        f'{judged["relaxed"]} of {data.CRYSTALS_JUDGED}',
+        f'{judged["relaxed_rank"]:.2f}',
+        f'{judged["relaxed_median"]:.2f}',
+        f'{judged["relaxed_best"]:.2f}',
+        f'{judged["ms_per_evaluation"]:.1f}',
+    )
+
+
+def _starts(results: Path) -> Iterator[str]:
+    yield '## A pretrained start'
+    yield ''
+    source = ROWS['pretrained_tersoff']
+    potential, atoms = source.source
+    yield STARTS.format(model=source.model, labels=source.labels, potential=potential, atoms=atoms)
+    yield ''
+    found = load_rows(results)
+    curve = scratch_curve(found)
+    columns = (
+        'training',
+        'labels',
+        'seconds',
+        'minima, meV/atom',
+        'rank of minima',
+        'rank of relaxed',
+        'labels from scratch',
+    )
+    rows = []
+    for name, item in found.items():
+        if name.startswith(('finetuned', 'atten')):
+            cells = _model_row(name, item)
+            worth = equivalent(curve, item['judged']['minima_rms']) if name.startswith('finetuned') else ''
+            rows.append((*cells[:5], cells[6], worth))
+    yield from table(columns, sorted(rows, key=lambda row: (row[0], row[1])))
