@@ -14,6 +14,7 @@ from aiida_prospect.methods.evaluators.ase import AseEvaluator
 from aiida_prospect.methods.evaluators.base import Evaluator
 from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
+from aiida_prospect.methods.evaluators.neighbours import Neighbourhoods
 from aiida_prospect.methods.evaluators.pod import PodEvaluator
 
 CALCULATOR_GROUP = 'aiida_prospect.calculators'
@@ -31,14 +32,18 @@ def load_ensemble(specifications: Sequence[Mapping[str, Any]], folder: Path) -> 
     :param folder: that holds the model files.
     :raises ValueError: if there is no member or one is not understood.
     """
-    return Ensemble([load_evaluator(specification, folder) for specification in specifications])
+    shared = Neighbourhoods()
+    return Ensemble([load_evaluator(specification, folder, shared) for specification in specifications])
 
 
-def load_evaluator(specification: Mapping[str, Any], folder: Path) -> Evaluator:
+def load_evaluator(
+    specification: Mapping[str, Any], folder: Path, neighbourhoods: Neighbourhoods | None = None
+) -> Evaluator:
     """Load a potential.
 
     :param specification: ``backend`` (:class:`~aiida_prospect.common.enums.Backend`); for DeePMD-kit and
         ML-POD ``file`` and ``type_map``, for ASE ``calculator`` and ``arguments`` (keywords).
+    :param neighbourhoods: shared with the other members of an ensemble.
     :raises ValueError: if the backend is unknown or a calculator cannot be found.
     :raises FileNotFoundError: if the model file is missing.
     """
@@ -48,7 +53,9 @@ def load_evaluator(specification: Mapping[str, Any], folder: Path) -> Evaluator:
         return AseEvaluator(partial(factory, **(specification.get('arguments') or {})))
     if backend is Backend.POD:
         return PodEvaluator(folder / specification['file'], type_map=specification.get('type_map'))
-    return DeepmdEvaluator(folder / specification['file'], type_map=specification.get('type_map'))
+    return DeepmdEvaluator(
+        folder / specification['file'], type_map=specification.get('type_map'), neighbourhoods=neighbourhoods
+    )
 
 
 def find_calculator(name: str) -> Callable[..., Any]:

@@ -17,10 +17,11 @@ from aiida_prospect.common.enums import LabelStatus, RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.relaxation.endings import Ending, endings, in_a_hole
-from aiida_prospect.methods.relaxation.fire import IntArray, Vectors, fire_step, generalised_forces
+from aiida_prospect.methods.relaxation.optimisers import make_optimiser
 from aiida_prospect.methods.relaxation.sanity import unphysical
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.methods.relaxation.state import Flight, Results, write_atomically
+from aiida_prospect.methods.relaxation.vectors import IntArray, Vectors, generalised_forces
 
 
 class CheckpointError(ValueError):
@@ -41,7 +42,8 @@ class Relaxation:
     def __init__(self, frames: Frames, ensemble: Ensemble, settings: RelaxSettings) -> None:
         self.initial, self.ensemble, self.settings = frames, ensemble, settings
         self.results = Results(frames, spread=len(ensemble) > 1)
-        self.flight = Flight.start(frames, np.empty(0, dtype=np.int64), settings.fire)
+        self.optimiser = make_optimiser(settings)
+        self.flight = Flight.start(frames, np.empty(0, dtype=np.int64), self.optimiser)
         self.counters = {'evaluations': 0, 'batches': 0, 'idle_atoms': 0, 'seconds': 0.0}
         self._snapshots: list[Frames] = []
         # Structures of one composition are evaluated in one call, so they should fly together.
@@ -88,7 +90,7 @@ class Relaxation:
             if not count:
                 return
             self._next += count
-            self.flight = self.flight.join(Flight.start(self.initial, waiting[:count], self.settings.fire))
+            self.flight = self.flight.join(Flight.start(self.initial, waiting[:count], self.optimiser))
             self._drop_unphysical()
             room = self.settings.batch_atoms - int(self.flight.n_atoms.sum())
 
@@ -110,7 +112,8 @@ class Relaxation:
 
     def _evaluate(self) -> Frames:
         flight = self.flight
-        frames = Frames(flight.numbers, flight.offsets, flight.positions, flight.cells)
+        # Evaluators recognise by the source what they have seen a step before.
+        frames = Frames(flight.numbers, flight.offsets, flight.positions, flight.cells, source=flight.index)
         # After a restart with smaller batches, because memory did not suffice, more may be in flight than fit into one.
         batch = (flight.offsets[1:] - 1) // self.settings.batch_atoms
         parts = [self.ensemble.evaluate(frames.select(batch == number)) for number in np.unique(batch)]
@@ -144,8 +147,7 @@ class Relaxation:
         self._release(ended)
         if len(self.flight):
             flight = self.flight
-            moving = flight.steps > 0
-            flight.move(*fire_step(flight.velocity, flight.clock, forces, moving, flight.offsets, self.settings.fire))
+            flight.move(*self.optimiser.step(flight.memory, forces, flight.offsets, flight.steps > 0))
             self._drop_unphysical()
 
     def _take_snapshots(self, evaluated: Frames, ended: Mapping[int, Ending]) -> None:
@@ -214,7 +216,7 @@ class Relaxation:
         if str(arrays['fingerprint']) != self.fingerprint():
             raise CheckpointError(f'`{path.name}` belongs to a relaxation of other structures or with other settings')
         self.results.restore(_prefixed(arrays, 'results_'))
-        self.flight = Flight(**_prefixed(arrays, 'flight_'))
+        self.flight = Flight.of(_prefixed(arrays, 'flight_'))
         snapshots = _prefixed(arrays, 'snapshots_')
         self._snapshots = [Frames.from_arrays(snapshots)] if snapshots else []
         self._next = int(arrays['next'])

@@ -97,6 +97,47 @@ def test_foreign_elements_fail_alone(evaluator, generate_frames):
     assert np.isnan(result.forces).all(axis=1).tolist() == [False] * 2 + [True] * 2 + [False] * 2
 
 
+def test_own_neighbours_give_what_those_of_deepmd_give(evaluator, frames, monkeypatch):
+    assert evaluator._engine is not None
+    ours = evaluator.evaluate(frames)
+    monkeypatch.setattr(evaluator, '_engine', None)
+    theirs = evaluator.evaluate(frames)
+    assert ours.energy == pytest.approx(theirs.energy, abs=1e-10)
+    assert ours.forces == pytest.approx(theirs.forces, abs=1e-10)
+    assert ours.stress == pytest.approx(theirs.stress, abs=1e-10)
+
+
+def test_too_little_memory_makes_batches_smaller(deepmd_model, frames):
+    """The largest crystal does not fit even alone; of the others no batch may have more than 9 atoms."""
+    evaluator = DeepmdEvaluator(deepmd_model)
+    engine, sizes = evaluator._engine, []
+
+    def small(crowd, types):
+        if len(types) > 9 or np.any(crowd.frames.n_atoms == 8):
+            raise MemoryError
+        sizes.append(len(types))
+        return engine(crowd, types)
+
+    evaluator._engine = small
+    result = evaluator.evaluate(frames)
+    large = frames.n_atoms == 8
+    assert result.errors == dict.fromkeys(np.flatnonzero(large), 'memory does not suffice for this structure alone')
+    assert result.energy[~large] == pytest.approx(DeepmdEvaluator(deepmd_model).evaluate(frames).energy[~large])
+    assert np.isnan(result.energy[large]).all()
+    assert sum(sizes) == frames.n_atoms[~large].sum()
+
+
+def test_batches_stay_within_their_size(deepmd_model, generate_frames):
+    """Memory is bounded by the atoms of a call, however many frames there are."""
+    evaluator = DeepmdEvaluator(deepmd_model, atoms_per_call=20)
+    engine, sizes = evaluator._engine, []
+    evaluator._engine = lambda crowd, types: (sizes.append(len(types)), engine(crowd, types))[1]
+    frames = generate_frames('Na2Cl2', 23)
+    result = evaluator.evaluate(frames)
+    assert sizes == [20, 20, 20, 20, 12]
+    assert result.energy == pytest.approx(DeepmdEvaluator(deepmd_model).evaluate(frames).energy, abs=1e-10)
+
+
 def test_other_type_map_is_refused(deepmd_model):
     specification = {'backend': 'tensorflow', 'file': deepmd_model.name, 'type_map': ['Cl', 'Na']}
     with pytest.raises(ValueError, match='has the type map'):

@@ -1,0 +1,249 @@
+"""Neighbours of the atoms of many small periodic crystals, as one system of atoms and images.
+
+Lists reach a skin beyond the cut-off and are kept from step to step of a relaxation, crystal by crystal, until the
+atoms have moved too far. What is handed out are exactly the pairs within the cut-off, in an order that the history of
+the lists does not change, so that results are the same to the last bit whenever they were made.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_prospect.common.frames import Frames
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+SKIN = 0.8
+LISTS_KEPT = 4096
+# Distances computed at once: 50 MB.
+CANDIDATES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Crystals and the images of their atoms that are somebody's neighbours, as one system without periodicity.
+
+    :param frames: the crystals.
+    :param image_of: (g,), atom that each image is one of.
+    :param shift: (g, 3), how far it is from it, Å.
+    :param centre: (p,), atoms, ascending.
+    :param neighbour: (p,), another atom, or an image as ``n_atoms + index``, within the cut-off.
+    """
+
+    frames: Frames
+    image_of: IntArray
+    shift: FloatArray
+    centre: IntArray
+    neighbour: IntArray
+
+    @property
+    def positions(self) -> FloatArray:
+        """(n_atoms + g, 3), of the atoms and then the images, Å."""
+        own = self.frames.positions
+        return np.concatenate([own, own[self.image_of] + self.shift])
+
+    @property
+    def owner(self) -> IntArray:
+        """(n_atoms + g,), the crystal that atoms and images belong to."""
+        return np.concatenate([self.frames.frame_of_atom, self.frames.frame_of_atom[self.image_of]])
+
+    @property
+    def atoms(self) -> IntArray:
+        """(n_atoms + g,), the atom itself, or that of the image."""
+        return np.concatenate([np.arange(len(self.frames.numbers)), self.image_of])
+
+    def gather(self, forces: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what the (n_atoms + g, 3) forces come to, eV/Å.
+
+        :return: (n_atoms, 3) forces on atoms, eV/Å, and (n_frames, 3, 3) virials, eV.
+        """
+        n_atoms, size = len(self.frames.numbers), len(self.frames)
+        atoms, owner, positions = self.atoms, self.owner, self.positions
+        on_atoms = np.empty((n_atoms, 3))
+        for i in range(3):
+            on_atoms[:, i] = np.bincount(atoms, forces[:, i], n_atoms)
+        virial = np.empty((size, 3, 3))
+        for i, j in product(range(3), repeat=2):
+            virial[:, i, j] = np.bincount(owner, forces[:, i] * positions[:, j], size)
+        return on_atoms, (virial + virial.transpose(0, 2, 1)) / 2
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The list of one crystal, and the geometry it was made for.
+
+    :param image_of: (g,), atom within the crystal.
+    :param translation: (g, 3), in lattice vectors.
+    :param centre: (p,), like the next one within the crystal, images counted after its atoms.
+    """
+
+    positions: FloatArray
+    cell: FloatArray
+    image_of: IntArray
+    translation: FloatArray
+    centre: IntArray
+    neighbour: IntArray
+
+
+class Neighbours:
+    """Finds neighbours, again and again in crystals that change little.
+
+    :param cutoff: Å.
+    :param skin: added to the cut-off of the lists that are kept, Å.
+    """
+
+    def __init__(self, cutoff: float, skin: float = SKIN) -> None:
+        self.cutoff, self.skin = cutoff, skin
+        self.built = 0
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._last: tuple[Frames, Crowd] | None = None
+
+    def __call__(self, frames: Frames) -> Crowd:
+        """Return the neighbours in crystals; asked for the same object again, as members of an ensemble do, at once."""
+        if self._last is None or self._last[0] is not frames:
+            self._last = (frames, self._join(frames, self._lists(frames)))
+        return self._last[1]
+
+    def _lists(self, frames: Frames) -> list[_Kept]:
+        names = frames.source.tolist() if frames.source is not None else list(range(len(frames)))
+        lists = [self._kept.get(name) for name in names]
+        for index in np.flatnonzero(~self._still_good(frames, lists)).tolist():
+            lists[index] = None
+        missing = np.array([index for index, item in enumerate(lists) if item is None], dtype=np.int64)
+        self.built += len(missing)
+        for index, item in _search(frames, missing, self.cutoff + self.skin):
+            lists[index] = item
+        complete = [item for item in lists if item is not None]
+        for name, kept in zip(names, complete, strict=True):
+            self._kept[name] = kept
+            self._kept.move_to_end(name)
+        while len(self._kept) > max(LISTS_KEPT, len(names)):
+            self._kept.popitem(last=False)
+        return complete
+
+    def _still_good(self, frames: Frames, lists: list[_Kept | None]) -> NDArray[np.bool_]:
+        """Return which lists hold all pairs within the cut-off.
+
+        A vector d between two atoms was (d − u)·F⁻¹ when the list was made, if F deforms the cell since then and u is
+        the difference of the ways that the atoms went besides: at most ‖F⁻¹‖(cut-off + 2 max|u|) long.
+        """
+        good = np.zeros(len(frames), dtype=bool)
+        sizes = frames.n_atoms
+        rows = [i for i, item in enumerate(lists) if item is not None and len(item.positions) == sizes[i]]
+        if not rows:
+            return good
+        chosen = np.array(rows)
+        kept = [item for i in rows if (item := lists[i]) is not None]
+        inverse = np.linalg.solve(frames.cells[chosen], np.array([item.cell for item in kept]))
+        atoms = _concatenated(frames.offsets[chosen], sizes[chosen])
+        first = np.concatenate([[0], np.cumsum(sizes[chosen])[:-1]])
+        before = np.repeat(np.linalg.inv(inverse), sizes[chosen], axis=0)
+        went = frames.positions[atoms] - np.einsum(
+            'ai,aij->aj', np.concatenate([item.positions for item in kept]), before
+        )
+        farthest = np.sqrt(np.maximum.reduceat(np.einsum('ai,ai->a', went, went), first))
+        reach = np.linalg.norm(inverse, ord=2, axis=(1, 2)) * (self.cutoff + 2 * farthest)
+        good[chosen] = reach < self.cutoff + self.skin
+        return good
+
+    def _join(self, frames: Frames, lists: list[_Kept]) -> Crowd:
+        n_atoms = len(frames.numbers)
+        images = np.array([len(item.image_of) for item in lists])
+        pairs = np.array([len(item.centre) for item in lists])
+        first_image = n_atoms + np.concatenate([[0], np.cumsum(images)[:-1]])
+        image_of = np.concatenate([item.image_of for item in lists]) + np.repeat(frames.offsets[:-1], images)
+        shift = np.einsum(
+            'gi,gij->gj', np.concatenate([item.translation for item in lists]), np.repeat(frames.cells, images, axis=0)
+        )
+        neighbour = np.concatenate([item.neighbour for item in lists])
+        is_image = neighbour >= np.repeat(frames.n_atoms, pairs)
+        offset = np.where(
+            is_image, np.repeat(first_image - frames.n_atoms, pairs), np.repeat(frames.offsets[:-1], pairs)
+        )
+        neighbour = neighbour + offset
+        centre = np.concatenate([item.centre for item in lists]) + np.repeat(frames.offsets[:-1], pairs)
+        positions = np.concatenate([frames.positions, frames.positions[image_of] + shift])
+        vectors = positions[neighbour] - frames.positions[centre]
+        close = np.einsum('pi,pi->p', vectors, vectors) < self.cutoff**2
+        return Crowd(frames, image_of, shift, centre[close], neighbour[close])
+
+
+class Neighbourhoods:
+    """One :class:`Neighbours` for each cut-off."""
+
+    def __init__(self) -> None:
+        self._by_cutoff: dict[float, Neighbours] = {}
+
+    def __call__(self, cutoff: float) -> Neighbours:
+        """Return that of a cut-off, Å."""
+        return self._by_cutoff.setdefault(cutoff, Neighbours(cutoff))
+
+
+def _concatenated(starts: IntArray, lengths: IntArray) -> IntArray:
+    """Return the numbers from each start on."""
+    ends = np.cumsum(lengths)
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _search(frames: Frames, indices: IntArray, cutoff: float) -> Iterator[tuple[int, _Kept]]:
+    """Find all pairs within a cut-off in some crystals, those of equal size and equal numbers of images together."""
+    cells = frames.cells[indices]
+    normals = np.cross(np.roll(cells, -1, axis=1), np.roll(cells, -2, axis=1))
+    heights = np.abs(np.linalg.det(cells))[:, None] / np.linalg.norm(normals, axis=2)
+    # With s the difference of two fractional coordinates in [-1/2, 1/2], the image s + n is |n| - 1/2 heights away.
+    reach = np.floor(cutoff / heights + 0.5).astype(np.int64)
+    kinds, kind = np.unique(np.column_stack([frames.n_atoms[indices], reach]), axis=0, return_inverse=True)
+    for number, (size, *ranges) in enumerate(kinds.tolist()):
+        grid = np.array(list(product(*(range(-n, n + 1) for n in ranges))), dtype=float)
+        members = indices[kind.ravel() == number]
+        at_once = max(1, CANDIDATES // (size**2 * len(grid)))
+        for start in range(0, len(members), at_once):
+            chosen = members[start : start + at_once]
+            positions = frames.positions[frames.offsets[chosen][:, None] + np.arange(size)]
+            yield from zip(chosen.tolist(), _pairs(positions, frames.cells[chosen], grid, cutoff), strict=True)
+
+
+def _pairs(positions: FloatArray, cells: FloatArray, grid: FloatArray, cutoff: float) -> Iterator[_Kept]:
+    """Find the pairs in crystals of equal size.
+
+    :param positions: (m, n, 3).
+    :param cells: (m, 3, 3).
+    :param grid: (k, 3), translations of the wrapped differences to look at.
+    """
+    size = positions.shape[1]
+    fractional = np.linalg.solve(cells.transpose(0, 2, 1), positions.transpose(0, 2, 1)).transpose(0, 2, 1)
+    differences = fractional[:, None] - fractional[:, :, None]
+    wraps = np.round(differences)
+    vectors = (positions[:, None] - positions[:, :, None] - wraps @ cells[:, None])[:, :, :, None]
+    vectors = vectors + (grid @ cells)[:, None, None]
+    close = np.einsum('fabkx,fabkx->fabk', vectors, vectors) < cutoff**2
+    itself = np.flatnonzero(~grid.any(axis=1))[0]
+    close[:, np.arange(size), np.arange(size), itself] = False
+    for row in range(len(cells)):
+        centre, other, image = np.nonzero(close[row])
+        translation = (grid[image] - wraps[row, centre, other]).astype(np.int64)
+        yield _canonical(positions[row], cells[row], centre, other, translation)
+
+
+def _canonical(
+    positions: FloatArray, cell: FloatArray, centre: IntArray, other: IntArray, translation: IntArray
+) -> _Kept:
+    """Number the images and sort the pairs by atoms and translations alone."""
+    span = int(np.abs(translation).max(initial=0)) * 2 + 1
+    code = ((translation + span // 2) * [span * span, span, 1]).sum(axis=1)
+    code += other * span**3
+    order = np.lexsort((code, centre))
+    centre, other, translation, code = centre[order], other[order], translation[order], code[order]
+    outside = translation.any(axis=1)
+    _, first, number = np.unique(code[outside], return_index=True, return_inverse=True)
+    neighbour = other.copy()
+    neighbour[outside] = len(positions) + number.ravel()
+    image_of, moved = other[outside][first], translation[outside][first]
+    return _Kept(positions, cell, image_of, moved.astype(float), centre, neighbour)
