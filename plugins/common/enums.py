@@ -37,6 +37,13 @@ class RelaxStatus(Choice):
     UNFINISHED = 'unfinished'
 
 
+class Optimizer(Choice):
+    """How the steps of a relaxation are chosen."""
+
+    LBFGS = 'lbfgs'
+    FIRE = 'fire'
+
+
 class Backend(Choice):
     """Program that evaluates a potential."""
 

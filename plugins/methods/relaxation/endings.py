@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus, RelaxStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.relaxation.fire import FloatArray
 from aiida_prospect.methods.relaxation.settings import RelaxSettings, Sanity, Uncertainty
 from aiida_prospect.methods.relaxation.state import Flight
+from aiida_prospect.methods.relaxation.vectors import FloatArray
 
 Ending = tuple[RelaxStatus, str]
 

@@ -1,52 +1,20 @@
 """FIRE for many structures at once, positions and cells together.
 
 Each structure follows the algorithm of Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), as :class:`ase.optimize.FIRE`
-has it, on the coordinates of :class:`ase.filters.UnitCellFilter` (Tadmor et al., Phys. Rev. B 59, 235 (1999)): the
-positions x in the undeformed cell A and the deformation gradient F times the number of atoms. The present cell is A·Fᵀ,
-the present positions are x·Fᵀ.
+has it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_prospect.methods.relaxation.settings import FireSettings
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """One vector for each structure, in the space of its coordinates.
-
-    :param atoms: (n_atoms, 3), the part of the positions.
-    :param cell: (n_frames, 3, 3), the part of the cell.
-    """
-
-    atoms: FloatArray
-    cell: FloatArray
-
-    def dot(self, other: Vectors, offsets: IntArray) -> FloatArray:
-        """Return the (n_frames,) scalar products."""
-        atoms = np.add.reduceat(np.einsum('ai,ai->a', self.atoms, other.atoms), offsets[:-1])
-        return np.asarray(atoms + np.einsum('fij,fij->f', self.cell, other.cell))
-
-    def times(self, factors: FloatArray, owner: IntArray) -> Vectors:
-        """Return the vectors times (n_frames,) factors."""
-        return Vectors(self.atoms * factors[owner, None], self.cell * factors[:, None, None])
-
-    def plus(self, other: Vectors) -> Vectors:
-        """Return the sum."""
-        return Vectors(self.atoms + other.atoms, self.cell + other.cell)
-
-    def longest(self, offsets: IntArray) -> FloatArray:
-        """Return the (n_frames,) largest norms of a row."""
-        atoms = np.maximum.reduceat(np.einsum('ai,ai->a', self.atoms, self.atoms), offsets[:-1])
-        return np.asarray(np.sqrt(np.maximum(atoms, np.einsum('fij,fij->fi', self.cell, self.cell).max(axis=1))))
+from aiida_prospect.methods.relaxation.vectors import FloatArray, IntArray, Vectors
 
 
 @dataclass(frozen=True)
@@ -62,10 +30,38 @@ class Clock:
     mixing: FloatArray
     downhill: IntArray
 
-    @classmethod
-    def start(cls, size: int, settings: FireSettings) -> Clock:
-        """Return that of structures at rest."""
-        return cls(np.full(size, settings.dt), np.full(size, settings.astart), np.zeros(size, dtype=np.int64))
+
+class Fire:
+    """The optimiser."""
+
+    def __init__(self, settings: FireSettings) -> None:
+        self.settings = settings
+
+    def start(self, n_atoms: IntArray) -> dict[str, NDArray[Any]]:
+        """Return velocities and clocks of structures at rest."""
+        size = len(n_atoms)
+        return {
+            'atoms_velocity': np.zeros((int(np.sum(n_atoms)), 3)),
+            'cell_velocity': np.zeros((size, 3, 3)),
+            'time_step': np.full(size, self.settings.dt),
+            'mixing': np.full(size, self.settings.astart),
+            'downhill': np.zeros(size, dtype=np.int64),
+        }
+
+    def step(
+        self, memory: Mapping[str, NDArray[Any]], forces: Vectors, offsets: IntArray, moving: NDArray[np.bool_]
+    ) -> tuple[Vectors, dict[str, NDArray[Any]]]:
+        """Return the next steps, see :class:`~aiida_prospect.methods.relaxation.optimisers.Optimiser`."""
+        velocity = Vectors(memory['atoms_velocity'], memory['cell_velocity'])
+        clock = Clock(memory['time_step'], memory['mixing'], memory['downhill'])
+        step, velocity, clock = fire_step(velocity, clock, forces, moving, offsets, self.settings)
+        return step, {
+            'atoms_velocity': velocity.atoms,
+            'cell_velocity': velocity.cell,
+            'time_step': clock.time_step,
+            'mixing': clock.mixing,
+            'downhill': clock.downhill,
+        }
 
 
 def fire_step(
@@ -119,27 +115,3 @@ def _turn(
     kept = np.select([downhill, uphill], [1.0 - mixing, 0.0], 1.0)
     turned = np.where(downhill, mixing * speed / np.where(force > 0, force, 1.0), 0.0)
     return velocity.times(kept, owner).plus(forces.times(turned, owner))
-
-
-def generalised_forces(
-    forces: FloatArray,
-    stress: FloatArray,
-    cells: FloatArray,
-    deformation: FloatArray,
-    offsets: IntArray,
-    pressure: float,
-) -> Vectors:
-    """Return the forces on the coordinates of :class:`ase.filters.UnitCellFilter`.
-
-    :param forces: (n_atoms, 3), eV/Å.
-    :param stress: (n_frames, 3, 3), eV/Å³, positive under tension.
-    :param cells: (n_frames, 3, 3), Å.
-    :param deformation: (n_frames, 3, 3), deformation gradients F.
-    :param pressure: eV/Å³.
-    """
-    n_atoms = np.diff(offsets)
-    owner = np.repeat(np.arange(len(n_atoms)), n_atoms)
-    volumes = np.abs(np.linalg.det(cells))
-    virial = -volumes[:, None, None] * (stress + pressure * np.eye(3))
-    on_cell = np.linalg.solve(deformation, virial.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return Vectors(np.einsum('ai,aij->aj', forces, deformation[owner]), on_cell / n_atoms[:, None, None])

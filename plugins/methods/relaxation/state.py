@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.relaxation.fire import Clock, FloatArray, IntArray, Vectors
-from aiida_prospect.methods.relaxation.settings import FireSettings
+from aiida_prospect.methods.relaxation.optimisers import PER_ATOM, Optimiser
+from aiida_prospect.methods.relaxation.vectors import FloatArray, IntArray, Vectors
 
-PER_ATOM = ('numbers', 'rows', 'coordinates', 'velocity_atoms')
+FIELDS_PER_ATOM = ('numbers', 'rows', 'coordinates')
+MEMORY = 'memory_'
 
 
 @dataclass
@@ -27,56 +28,45 @@ class Flight:
     :param n_atoms: (m,).
     :param reference: (m, 3, 3), cells at the start, Å.
     :param deformation: (m, 3, 3), deformation gradients F.
-    :param velocity_cell: (m, 3, 3).
-    :param time_step: (m,), see :class:`~aiida_prospect.methods.relaxation.fire.Clock`, like the next two.
     :param steps: (m,), made so far.
     :param lowest: (m,), lowest enthalpy so far, eV.
     :param lowest_step: (m,), the step at which it was met.
     :param numbers: (n,), atomic numbers.
     :param rows: (n,), which atoms of all frames they are.
     :param coordinates: (n, 3), positions in the undeformed cells, Å.
-    :param velocity_atoms: (n, 3).
+    :param memory: what the optimiser knows, see :data:`~aiida_prospect.methods.relaxation.optimisers.Memory`.
     """
 
     index: IntArray
     n_atoms: IntArray
     reference: FloatArray
     deformation: FloatArray
-    velocity_cell: FloatArray
-    time_step: FloatArray
-    mixing: FloatArray
-    downhill: IntArray
     steps: IntArray
     lowest: FloatArray
     lowest_step: IntArray
     numbers: IntArray
     rows: IntArray
     coordinates: FloatArray
-    velocity_atoms: FloatArray
+    memory: dict[str, NDArray[Any]]
 
     @classmethod
-    def start(cls, frames: Frames, indices: IntArray, settings: FireSettings) -> Flight:
+    def start(cls, frames: Frames, indices: IntArray, optimiser: Optimiser) -> Flight:
         """Put structures at rest into a flight of their own."""
         chosen = frames.select(indices)
         size = len(chosen)
-        clock = Clock.start(size, settings)
         rows = [np.arange(frames.offsets[i], frames.offsets[i + 1]) for i in indices]
         return cls(
             index=np.asarray(indices, dtype=np.int64),
             n_atoms=chosen.n_atoms,
             reference=chosen.cells,
             deformation=np.tile(np.eye(3), (size, 1, 1)),
-            velocity_cell=np.zeros((size, 3, 3)),
-            time_step=clock.time_step,
-            mixing=clock.mixing,
-            downhill=clock.downhill,
             steps=np.zeros(size, dtype=np.int64),
             lowest=np.full(size, np.inf),
             lowest_step=np.zeros(size, dtype=np.int64),
             numbers=chosen.numbers,
             rows=np.concatenate([np.empty(0, dtype=np.int64), *rows]),
             coordinates=chosen.positions,
-            velocity_atoms=np.zeros_like(chosen.positions),
+            memory=optimiser.start(chosen.n_atoms),
         )
 
     def __len__(self) -> int:
@@ -102,37 +92,37 @@ class Flight:
         """(n, 3), present positions, Å."""
         return np.einsum('ai,aji->aj', self.coordinates, self.deformation[self.owner])
 
-    @property
-    def velocity(self) -> Vectors:
-        """Present velocities."""
-        return Vectors(self.velocity_atoms, self.velocity_cell)
-
-    @property
-    def clock(self) -> Clock:
-        """Present clocks."""
-        return Clock(self.time_step, self.mixing, self.downhill)
-
-    def move(self, step: Vectors, velocity: Vectors, clock: Clock) -> None:
+    def move(self, step: Vectors, memory: dict[str, NDArray[Any]]) -> None:
         """Make a step."""
         self.coordinates = self.coordinates + step.atoms
         self.deformation = self.deformation + step.cell / self.n_atoms[:, None, None]
-        self.velocity_atoms, self.velocity_cell = velocity.atoms, velocity.cell
-        self.time_step, self.mixing, self.downhill = clock.time_step, clock.mixing, clock.downhill
+        self.memory = memory
         self.steps = self.steps + 1
 
     def take(self, mask: NDArray[np.bool_]) -> Flight:
         """Return some of the structures."""
         atoms = np.repeat(mask, self.n_atoms)
-        return Flight(**{name: value[atoms if name in PER_ATOM else mask] for name, value in self.arrays().items()})
+        return Flight.of({name: value[atoms if _per_atom(name) else mask] for name, value in self.arrays().items()})
 
     def join(self, other: Flight) -> Flight:
         """Return both flights as one."""
         theirs = other.arrays()
-        return Flight(**{name: np.concatenate([value, theirs[name]]) for name, value in self.arrays().items()})
+        return Flight.of({name: np.concatenate([value, theirs[name]]) for name, value in self.arrays().items()})
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by name."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != 'memory'}
+        return plain | {f'{MEMORY}{name}': value for name, value in self.memory.items()}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Flight:
+        """Make a flight of what :meth:`arrays` gave."""
+        memory = {name.removeprefix(MEMORY): value for name, value in arrays.items() if name.startswith(MEMORY)}
+        return cls(**{name: value for name, value in arrays.items() if not name.startswith(MEMORY)}, memory=memory)
+
+
+def _per_atom(name: str) -> bool:
+    return name in FIELDS_PER_ATOM or name.startswith(f'{MEMORY}{PER_ATOM}')
 
 
 class Results:

@@ -31,7 +31,7 @@ def relax_with_ase(atoms, calculator, *, pressure=0.0, steps=300):
 def test_same_path_as_ase(aluminium, emt, pressure):
     """Step by step the algorithm is ASE's: equal geometries after equal numbers of steps."""
     frames = aluminium(8)
-    relaxed = relax(frames, emt, pressure=pressure)
+    relaxed = relax(frames, emt, pressure=pressure, optimizer='fire')
     for index, atoms in enumerate(frames.to_atoms()):
         expected, steps = relax_with_ase(atoms, EMT(), pressure=pressure)
         found = relaxed.select([index])
@@ -44,7 +44,7 @@ def test_same_path_as_ase(aluminium, emt, pressure):
 
 def test_same_minima_as_ase_on_fifty_crystals(generate_frames, stillinger_weber):
     frames = generate_frames('Si8', 50, seed=1)
-    relaxed = relax(frames, stillinger_weber, batch_atoms=200)
+    relaxed = relax(frames, stillinger_weber, batch_atoms=200, optimizer='fire')
     assert np.mean(relaxed.known('status') == 'converged') > 0.9
     calculator = lammps('Si_Stillinger_Weber')
     for index, atoms in enumerate(frames.to_atoms()):
@@ -67,7 +67,8 @@ def test_what_comes_back_belongs_together(aluminium, emt):
     assert relaxed.known('forces') == pytest.approx(again.known('forces'), abs=1e-10)
     assert relaxed.known('energy_initial') == pytest.approx(emt.evaluate(frames).known('energy'), abs=1e-10)
     assert np.all(relaxed.known('energy') <= relaxed.known('energy_initial'))
-    assert relaxed.max_force.max() < 0.05
+    # What is below 0.05 eV/Å are the forces on positions in the undeformed cell.
+    assert relaxed.max_force.max() < 0.075
 
 
 def test_result_does_not_depend_on_batch_or_order(generate_frames, stillinger_weber):
@@ -82,7 +83,7 @@ def test_result_does_not_depend_on_the_orientation(aluminium, emt):
     frames = aluminium(5)
     rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     rotated = frames.replace(positions=frames.positions @ rotation, cells=frames.cells @ rotation)
-    plain, turned = relax(frames, emt, max_steps=20), relax(rotated, emt, max_steps=20)
+    plain, turned = (relax(f, emt, max_steps=8, fmax=1e-9) for f in (frames, rotated))
     assert turned.known('energy') == pytest.approx(plain.known('energy'), abs=1e-8)
     assert turned.positions == pytest.approx(plain.positions @ rotation, abs=1e-6)
 
@@ -118,9 +119,9 @@ def test_disagreement_ends_a_relaxation_unless_allowed(aluminium, lennard_jones)
 
 def test_structure_that_is_given_up_comes_back_as_the_best_frame(aluminium, emt):
     frames = aluminium(6)
-    short = relax(frames, emt, max_steps=7)
+    short = relax(frames, emt, max_steps=3)
     assert set(short.known('status')) == {'max_steps'}
-    assert set(short.known('steps')) == {7}
+    assert set(short.known('steps')) == {3}
     impatient = relax(frames, emt, patience=2, fmax=1e-9, max_steps=500)
     assert 'no_progress' in impatient.known('status')
     for relaxed in (short, impatient):
