@@ -7,18 +7,17 @@ from typing import Any
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
-from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
+from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_prospect.common.enums import ScratchPolicy
 from aiida_prospect.methods.labels import count_usable, lowest_energy
 from aiida_prospect.workflows import search_inputs
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.explore import ExploreWorkChain
-from aiida_prospect.workflows.scratch import clean_scratch, define_policy
+from aiida_prospect.workflows.scratch import clean_scratch
+from aiida_prospect.workflows.search_ports import define_inputs, define_outputs
+from aiida_prospect.workflows.spending import SpendingProcess
 from aiida_prospect.workflows.train.ensemble import TrainEnsembleWorkChain
-
-DatasetData = DataFactory('prospect.dataset')
-PotentialData = DataFactory('prospect.potential')
 
 generate_pool = CalculationFactory('prospect.generate_pool')
 refill_pool = CalculationFactory('prospect.refill_pool')
@@ -26,17 +25,17 @@ cluster_pool = CalculationFactory('prospect.cluster_pool')
 select_candidates = CalculationFactory('prospect.select_candidates')
 select_finalists = CalculationFactory('prospect.select_finalists')
 assess_convergence = CalculationFactory('prospect.assess_convergence')
-decide_stop = CalculationFactory('prospect.decide_stop')
 rank_minima = CalculationFactory('prospect.rank_minima')
 extract_structure = CalculationFactory('prospect.extract_structure')
 
 
-class SearchWorkChain(PatientProcess, WorkChain):
+class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
     """Find the stable and low-lying metastable crystal structures of a composition.
 
     Each cycle chooses candidates from the pool, has them labelled, trains an ensemble of force fields on all labels and
     relaxes the pool with it, until the lowest clusters of relaxed structures are stable and confirmed by labels, or the
-    budget is spent. Then the lowest ones are relaxed with the reference method and ranked.
+    budget is spent; the core hours are looked at before each of these stages. Then the lowest ones are relaxed with the
+    reference method and ranked.
 
     What a cycle gives is attached as it arises (``cycle_03.labels``, ``.potentials``, ``.pool``, ``.clusters``,
     ``.assessment``), so that nothing is lost by a later failure: see :meth:`get_builder_restart`.
@@ -46,48 +45,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
     def define(cls, spec: ProcessSpec) -> None:
         """Define the process."""
         super().define(spec)
-        spec.input_namespace('pool')
-        spec.input('pool.parameters', valid_type=orm.Dict, help='Parameters of `generate_pool`.')
-        spec.input_namespace(
-            'pool.structures',
-            valid_type=(orm.StructureData, DatasetData),
-            dynamic=True,
-            required=False,
-            help='Structures that are added to the pool.',
-        )
-        spec.input('label_workflow', valid_type=orm.Str, help='Entry point of the work chain that labels.')
-        spec.input_namespace('label', dynamic=True, help='Its inputs, without candidates and task.')
-        spec.expose_inputs(
-            TrainEnsembleWorkChain, namespace='train', exclude=('training', 'initial', 'seed', 'metadata')
-        )
-        spec.expose_inputs(ExploreWorkChain, namespace='explore', exclude=('pool', 'potentials', 'metadata'))
-        spec.input('parameters', valid_type=orm.Dict, help='How to cluster, to select and to stop.')
-        spec.input('budget', valid_type=orm.Dict, help='`max_labels`, `max_cycles`, `max_core_hours`; null: no limit.')
-        spec.input('seed', valid_type=orm.Int, default=lambda: orm.Int(1), help='Of everything that is random.')
-        define_policy(spec)
-        spec.input_namespace(
-            'references',
-            valid_type=orm.StructureData,
-            dynamic=True,
-            required=False,
-            help='To compare with.',
-        )
-        spec.input_namespace('restart', required=False, help='What there is already, of an earlier search or not.')
-        spec.input('restart.cycle', valid_type=orm.Int, required=False, help='The first cycle to run.')
-        spec.input('restart.pool', valid_type=DatasetData, required=False)
-        spec.input('restart.assessment', valid_type=orm.Dict, required=False)
-        spec.input_namespace(
-            'restart.labels',
-            valid_type=DatasetData,
-            dynamic=True,
-            required=False,
-            help='`cycle_00`, …: of an earlier search, they count. Names that sort before these: from elsewhere.',
-        )
-        spec.input_namespace(
-            'restart.potentials', valid_type=PotentialData, dynamic=True, required=False, help='To train on from.'
-        )
-        spec.inputs.validator = search_inputs.validate
-
+        define_inputs(spec)
         spec.outline(
             cls.setup,
             if_(cls.should_make_pool)(cls.make_pool),
@@ -95,28 +53,14 @@ class SearchWorkChain(PatientProcess, WorkChain):
                 if_(cls.should_select)(cls.select),
                 if_(cls.should_label)(cls.run_label, cls.inspect_label),
                 if_(cls.should_train)(cls.run_train, cls.inspect_train),
-                cls.run_explore,
-                cls.inspect_explore,
-                cls.assess,
+                if_(cls.should_explore)(cls.run_explore, cls.inspect_explore, cls.assess),
             ),
             cls.run_final,
             cls.inspect_final,
             cls.results,
         )
 
-        spec.outputs.dynamic = True
-        spec.output('minima', valid_type=DatasetData, required=False, help='Distinct minima, the lowest first.')
-        spec.output('ranking', valid_type=orm.Dict, required=False, help='The same in numbers and words.')
-        spec.output('stop', valid_type=orm.Dict, required=False, help='Why the search ended, with its numbers.')
-        spec.output('pool_report', valid_type=orm.Dict, required=False, help='What the pool is made of.')
-        spec.output_namespace('structures', valid_type=orm.StructureData, dynamic=True, required=False)
-
-        spec.exit_code(401, 'ERROR_LABEL_FAILED', message='cycle {cycle}: {count} usable labels; {detail}')
-        spec.exit_code(402, 'ERROR_TRAIN_FAILED', message='cycle {cycle}: the training failed: {detail}')
-        spec.exit_code(403, 'ERROR_EXPLORE_FAILED', message='cycle {cycle}: the relaxation failed: {detail}')
-        spec.exit_code(404, 'ERROR_FINAL_RELAXATION_FAILED', message='no minimum could be relaxed: {detail}')
-        spec.exit_code(405, 'ERROR_POOL_FAILED', message='no pool could be made: {detail}')
-        spec.exit_code(501, 'ERROR_BUDGET_SPENT', message='{sentence}; the best minima so far are attached')
+        define_outputs(spec)
 
     get_builder_from_protocol = classmethod(search_inputs.get_builder_from_protocol)
     get_builder_restart = classmethod(search_inputs.get_builder_restart)
@@ -130,8 +74,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
         self.ctx.pool = restart.get('pool')
         self.ctx.candidates = None
         self.ctx.assessment = restart.get('assessment')
-        self.ctx.stop = None
-        self.ctx.core_seconds = 0.0
+        self.begin_to_spend()
         if self.ctx.pool is not None:
             self._cluster()
 
@@ -166,6 +109,11 @@ class SearchWorkChain(PatientProcess, WorkChain):
         return search_inputs.count_own_labels(self.ctx.labels)
 
     @property
+    def spent(self) -> dict[str, float]:
+        """What was spent of a budget."""
+        return {'labels': self._n_labels, 'cycles': self.ctx.cycle, 'core_hours': self.core_hours}
+
+    @property
     def _n_usable(self) -> int:
         return sum(count_usable(labels.frames) for labels in self.ctx.labels.values())
 
@@ -179,7 +127,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     def should_run_cycle(self) -> bool:
         """Tell whether there is no reason to stop yet."""
-        return self.ctx.stop is None
+        return self.can_afford('label', 0 if self._key in self.ctx.labels else self._n_wanted)
 
     def should_select(self) -> bool:
         """Tell whether this cycle has no labels from an earlier search, and needs some."""
@@ -228,7 +176,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
         if 'labels' in node.outputs:
             self.ctx.labels[self._key] = node.outputs.labels
             self.out(f'{self._key}.labels', node.outputs.labels)
-            self._count_cost(node)
+            self.count_cost('label', node, search_inputs.count_labels(node.outputs.labels.frames))
         usable = self._n_usable
         if usable < self.inputs.parameters['min_usable']:
             detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
@@ -238,7 +186,8 @@ class SearchWorkChain(PatientProcess, WorkChain):
 
     def should_train(self) -> bool:
         """Tell whether there are labels that the potentials have not seen."""
-        return self.ctx.cycle == 0 or not self.ctx.potentials or self._key in self.ctx.labels
+        is_needed = self.ctx.cycle == 0 or not self.ctx.potentials or self._key in self.ctx.labels
+        return is_needed and self.can_afford('train')
 
     def run_train(self) -> Any:
         """Train the ensemble on all labels, beginning with the ensemble of the cycle before."""
@@ -263,7 +212,11 @@ class SearchWorkChain(PatientProcess, WorkChain):
         for name in ('acceptance', 'report'):
             if name in node.outputs:
                 self.out(f'{self._key}.{"training_report" if name == "report" else name}', node.outputs[name])
-        self._count_cost(node)
+        self.count_cost('train', node)
+
+    def should_explore(self) -> bool:
+        """Tell whether the search goes on with this cycle."""
+        return self.can_afford('explore')
 
     def run_explore(self) -> Any:
         """Relax the pool with the ensemble; crystals that became copies of others make room for new ones."""
@@ -314,7 +267,7 @@ class SearchWorkChain(PatientProcess, WorkChain):
             return self.exit_codes.ERROR_EXPLORE_FAILED.format(cycle=self.ctx.cycle, detail=detail)
         self.ctx.pool = node.outputs.pool
         self.out(f'{self._key}.pool', self.ctx.pool)
-        self._count_cost(node)
+        self.count_cost('explore', node)
         self._cluster()
         self.out(f'{self._key}.clusters', self.ctx.clusters)
 
@@ -322,10 +275,6 @@ class SearchWorkChain(PatientProcess, WorkChain):
         """Remove the folders of a stage that has ended."""
         for failure in clean_scratch([node], ScratchPolicy(self.inputs.clean_workdir.value)).failures:
             self.report(failure)
-
-    def _count_cost(self, node: Any) -> None:
-        if 'report' in node.outputs:
-            self.ctx.core_seconds += node.outputs.report.get_dict().get('core_seconds') or 0.0
 
     def assess(self) -> None:
         """Judge whether the lowest clusters are stable and confirmed, or the budget is spent."""
@@ -341,18 +290,8 @@ class SearchWorkChain(PatientProcess, WorkChain):
         self.ctx.assessment = assessment
         self.out(f'{self._key}.assessment', assessment)
         self.report(f'cycle {self.ctx.cycle}: {assessment["reason"]}')
-        spent = {'labels': self._n_labels, 'cycles': self.ctx.cycle + 1, 'core_hours': self.ctx.core_seconds / 3600}
-        stop = decide_stop(
-            assessment=assessment,
-            budget=self.inputs.budget,
-            spent=orm.Dict(spent),
-            metadata={'call_link_label': f'{self._key}_decide_stop'},
-        )
-        if stop['reason'] is not None:
-            self.ctx.stop = stop
-            self.out('stop', stop)
-            self.report(stop['sentence'])
         self.ctx.cycle += 1
+        self.decide_stop(assessment)
 
     def run_final(self) -> Any:
         """Relax the lowest structures with the reference method."""
@@ -378,7 +317,6 @@ class SearchWorkChain(PatientProcess, WorkChain):
         if not usable:
             detail = f'{node.exit_status}: {node.exit_message}'
             return self.exit_codes.ERROR_FINAL_RELAXATION_FAILED.format(detail=detail)
-        self._count_cost(node)
 
     def results(self) -> Any:
         """Attach the ranked minima."""

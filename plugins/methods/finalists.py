@@ -28,7 +28,7 @@ def choose_finalists(
     structures that of the pool is taken because it is relaxed. Labels of what became a lower structure of the pool
     since are left out.
 
-    :param pool: relaxed structures, energies in eV.
+    :param pool: relaxed structures, energies in eV; or what was never relaxed, without: then only labels count.
     :param pool_fingerprints: (len(pool), d).
     :param representatives: frames of the pool, one for each cluster.
     :param labelled: structures with a ``status``.
@@ -41,7 +41,7 @@ def choose_finalists(
     usable = np.flatnonzero(labelled.known('status') == LabelStatus.OK.value) if len(labelled) else np.empty(0, int)
     label_energies = labelled.energy_per_atom[usable] if len(usable) else np.empty(0)
     chosen_pool = np.asarray(representatives, dtype=int)
-    energies = pool.energy_per_atom[chosen_pool].copy()
+    energies = _energies(pool)[chosen_pool]
     reasons = [f'ensemble: {energy:.4f} eV/atom' for energy in energies]
     free = np.ones(len(usable), bool)
     if len(chosen_pool) and len(usable):
@@ -64,11 +64,15 @@ def choose_finalists(
     return _lowest(frames.replace(reason=reasons), energies, n_minima, energy_window)
 
 
+def _energies(frames: Frames) -> NDArray[np.float64]:
+    return np.full(len(frames), np.nan) if frames.energy is None else frames.energy_per_atom
+
+
 def _superseded(pool: Frames, labelled: Frames) -> NDArray[np.bool_]:
     """Tell which labels are of an earlier state of a structure that has been relaxed to less energy since."""
     if pool.origin is None or labelled.origin is None or not len(labelled):
         return np.zeros(len(labelled), bool)
-    energies = dict(zip(pool.origin.tolist(), pool.energy_per_atom.tolist(), strict=True))
+    energies = dict(zip(pool.origin.tolist(), _energies(pool).tolist(), strict=True))
     now = np.array([energies.get(origin, np.nan) for origin in labelled.origin.tolist()])
     return np.asarray(now <= labelled.energy_per_atom)
 

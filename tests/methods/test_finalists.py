@@ -62,3 +62,12 @@ def test_what_was_labelled_on_the_way_to_a_minimum_is_left_out(pool, labelled):
     )
     assert list(chosen.origin) == ['p0', 'p1']
     assert chosen.reason[0].startswith('label: -4.5')
+
+
+def test_of_a_pool_that_was_never_relaxed_only_labels_count(pool, labelled):
+    bare = pool.without('energy')
+    chosen = choose_finalists(
+        bare, np.arange(4.0)[:, None], [0, 1, 2], labelled, np.array([[70.0], [1.05], [60.0]]), **LIMITS
+    )
+    assert list(chosen.origin) == ['p1']
+    assert chosen.reason.tolist() == ['label of its twin: -4.5000 eV/atom']

@@ -61,7 +61,7 @@ def _stage(label: str) -> tuple[int | None, str]:
     if label.startswith(CYCLE):
         number, _, name = label.removeprefix(CYCLE).partition('_')
         return int(number), MERGED.get(name, name)
-    return None, label.split('_')[0]
+    return None, MERGED.get(label, label.split('_')[0])
 
 
 def seconds_of(node: orm.ProcessNode) -> float:
