@@ -54,15 +54,15 @@ def verdict_of_scheduler(job: orm.CalcJobNode) -> int | None:
 
 
 def demand_after(
-    job: orm.CalcJobNode, options: Mapping[str, Any], loss: JobLoss, escalation: orm.Dict, losses: int
+    computer: orm.Computer, options: Mapping[str, Any], loss: JobLoss, escalation: orm.Dict, losses: int
 ) -> Demand:
-    """Return what the next job is to be given.
+    """Return what the next job on a computer is to be given.
 
     :param options: that were asked for; what memory a job gets without being asked, its computer knows.
     :param escalation: fields of :class:`Escalation`.
     :param losses: how many jobs of the same purpose the machine has lost before this one.
     """
-    memory = job.computer.get_default_memory_per_machine()
+    memory = computer.get_default_memory_per_machine()
     known = {} if memory is None else {'max_memory_kb': memory}
     return next_demand({**known, **options}, loss, Escalation.from_mapping(escalation.get_dict()), losses)
 
@@ -105,7 +105,7 @@ class EscalatingWorkChain(PatientProcess, BaseRestartWorkChain):
     def escalate(self, job: orm.CalcJobNode, loss: JobLoss) -> Demand:
         """Set the options of the next job, and return what there is to say of it."""
         metadata = self.ctx.inputs.setdefault('metadata', {})
-        demand = demand_after(job, metadata.get('options', {}), loss, self.inputs.escalation, self.ctx.losses)
+        demand = demand_after(job.computer, metadata.get('options', {}), loss, self.inputs.escalation, self.ctx.losses)
         metadata['options'] = demand.options
         if loss in (JobLoss.NODE, JobLoss.SILENT):
             self.ctx.losses += 1

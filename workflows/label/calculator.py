@@ -157,7 +157,7 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         if last is None or ('evaluated' in outputs and not _count_unreached(outputs.evaluated)):
             return None
         losses = sum(loss in (JobLoss.NODE, JobLoss.SILENT) for loss in before)
-        return demand_after(self.ctx.jobs[-1], self.ctx.options, last, self.inputs.escalation, losses)
+        return demand_after(self.ctx.jobs[-1].computer, self.ctx.options, last, self.inputs.escalation, losses)
 
     def _has_progressed(self) -> bool:
         """Tell whether the last job has reached some frames but not all."""

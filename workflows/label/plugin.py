@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiida import orm
@@ -214,7 +214,7 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         relaxes = self.inputs.task.value == LabelTask.RELAX.value and CONTINUED not in key
         if status is LabelStatus.OK and not (relaxes and self.needs_single_point(runs[-1])):
             self._keep_outputs(key, runs[-1])
-        elif status is not LabelStatus.OK and runs and self._try_again(key, runs[-1]):
+        elif status is not LabelStatus.OK and self._try_again(key, process, runs):
             outcome['reason'] = before['reason']
         elif relaxes and status is not LabelStatus.UNCONVERGED and runs and self.STRUCTURE in runs[-1].outputs:
             single_point = f'{key.split(AGAIN)[0]}{CONTINUED}'
@@ -228,7 +228,9 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         if process.is_finished_ok:
             return LabelStatus.OK, ''
         if process.exit_status is None:
-            return LabelStatus.FAILED, f'{process.process_label}<{process.pk}> was {process.process_state.value}'
+            cause = (process.exception or '').strip().splitlines()[-1:]
+            ended = f'{process.process_label}<{process.pk}> was {process.process_state.value}'
+            return LabelStatus.FAILED, ': '.join([ended, *cause])
         last = runs[-1] if runs else None
         if last is None or not last.exit_status:
             return LabelStatus.FAILED, f'{process.exit_message} (exit status {process.exit_status})'
@@ -238,27 +240,45 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         status = LabelStatus.UNCONVERGED if unconverged else LabelStatus.FAILED
         return status, f'{cause}: {complaint}' if complaint else cause
 
-    def _try_again(self, key: str, run: orm.CalcJobNode) -> bool:
+    def _try_again(self, key: str, process: orm.ProcessNode, runs: Sequence[orm.CalcJobNode]) -> bool:
         """Line up a frame once more if its last run was lost and may fare better; from its last structure."""
-        meanings = dict.fromkeys(self.OUT_OF_TIME, JobLoss.WALL_TIME)
-        if 'retrieved' in run.outputs and not self.complaint_of(run):
-            meanings |= dict.fromkeys(self.INCOMPLETE, JobLoss.SILENT)
-        index, loss = str(index_of(key)), loss_of(run, meanings)
+        run = runs[-1] if runs else None
+        index, loss = str(index_of(key)), self._loss_of(process, run)
         if loss is None:
             return False
         losses = self.ctx.losses.get(index, [])
         of_machine = sum(JobLoss(earlier) in (JobLoss.NODE, JobLoss.SILENT) for earlier in losses)
         options = self.ctx.options.get(index, self._options)
-        demand = demand_after(run, options, loss, self.inputs.escalation, of_machine)
-        self.report(f'{key}: {run.process_label}<{run.pk}>: {demand.sentence}')
+        demand = demand_after(self.inputs.code.computer, options, loss, self.inputs.escalation, of_machine)
+        lost = process if run is None else run
+        self.report(f'{key}: {lost.process_label}<{lost.pk}>: {demand.sentence}')
         if demand.granted:
             again = f'{key.split(AGAIN)[0]}{AGAIN}{len(losses) + 1}'
-            moved = self.STRUCTURE in run.outputs
-            self.ctx.structures[again] = run.outputs[self.STRUCTURE] if moved else run.inputs.structure
+            self.ctx.structures[again] = self._last_structure(process if run is None else run)
             self.ctx.options = {**self.ctx.options, index: demand.options}
             self.ctx.losses = {**self.ctx.losses, index: [*losses, loss.value]}
             self.ctx.waiting.append(again)
         return demand.granted
+
+    def _last_structure(self, process: orm.ProcessNode) -> orm.StructureData:
+        """Return the structure that a run has come to, or that it or the work chain around it was given."""
+        if self.STRUCTURE in process.outputs:
+            return process.outputs[self.STRUCTURE]
+        return process.base.links.get_incoming(orm.StructureData).one().node
+
+    def _loss_of(self, process: orm.ProcessNode, run: orm.CalcJobNode | None) -> JobLoss | None:
+        """Return why a frame was lost; ``None`` if it was not.
+
+        A work chain excepts when AiiDA itself fails: the message broker is away when it submits a run, for example.
+        """
+        if process.is_excepted or (run is not None and run.is_excepted):
+            return JobLoss.SILENT
+        if run is None:
+            return None
+        meanings = dict.fromkeys(self.OUT_OF_TIME, JobLoss.WALL_TIME)
+        if 'retrieved' in run.outputs and not self.complaint_of(run):
+            meanings |= dict.fromkeys(self.INCOMPLETE, JobLoss.SILENT)
+        return loss_of(run, meanings)
 
     def _keep_outputs(self, key: str, run: orm.CalcJobNode) -> None:
         self.ctx.outputs |= {f'{key}_{name}': output for name, output in self.outputs_of(run).items()}

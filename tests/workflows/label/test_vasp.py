@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.workflows.label.vasp import load_vasp
 
 
 def jobs_of(node):
@@ -61,6 +62,28 @@ def test_each_failure_ends_as_a_frame_with_status_and_reason(label_vasp):
     assert overlap([child for child in node.called if child.process_label == 'VaspWorkChain']) == 2
     assert [seconds > 0 for seconds in report['by_frame']['core_seconds'][:2]] == [True, True]
     assert report['by_frame']['memory_mb'][:2] == [52.0, 52.0]
+
+
+@pytest.mark.parametrize(('failures', 'status'), [(1, 'ok'), (9, 'failed')])
+def test_a_work_chain_that_excepts_is_repeated(label_vasp, silicon_frames, monkeypatch, failures, status):
+    """As happens where the message broker is away just when the plugin submits a run."""
+    submit, attempts = load_vasp().submit, []
+
+    def refuse(self, *arguments, **inputs):
+        attempts.append(self.node.pk)
+        if len(attempts) <= failures:
+            raise ConnectionError('the broker is away')
+        return submit(self, *arguments, **inputs)
+
+    monkeypatch.setattr(load_vasp(), 'submit', refuse)
+    builder = label_vasp(silicon_frames(1, n_atoms=2), {'escalation': {'max_losses': 2}})
+    outputs, node = run_get_node(builder)
+    labels = outputs['labels'].frames
+    assert labels.status.tolist() == [status]
+    assert len(attempts) == (2 if status == 'ok' else 3)
+    assert ('the broker is away' in labels.reason[0]) == (status == 'failed')
+    extracted = [child for child in node.called if child.process_label == 'extract_structure']
+    assert len(extracted) == 1
 
 
 @pytest.mark.parametrize(('task', 'statuses'), [('single_point', [700, 0]), ('relax', [700, 702, 0])])
