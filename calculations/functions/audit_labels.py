@@ -1,4 +1,4 @@
-"""Calculation function that finds labels which the ensemble that was trained on them does not agree with."""
+"""For audits of labels: the calculation function that finds those which the ensemble does not agree with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = ('numbers', 'offsets', 'positions', 'cells', 'origin')
 def audit_labels(
     evaluated: DatasetData, parameters: Dict, acceptance: Dict | None = None, **labels: DatasetData
 ) -> dict[str, Data]:
-    """Judge all labels, see :func:`aiida_prospect.methods.audit.audit`.
+    """Find the labels that their ensemble does not agree with, see :func:`aiida_prospect.methods.audit.audit`.
 
     :param evaluated: what the ensemble says of the frames of ``join_labels``.
     :param parameters: fields of :class:`~aiida_prospect.methods.audit.AuditSettings`.

@@ -1,4 +1,4 @@
-"""Calculation function that puts labels that were computed again beside the old ones, and in their place."""
+"""For audits that label again: the calculation function that compares new labels with old ones, and replaces these."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = ('energy', 'forces', 'stress')
 
 @calcfunction
 def compare_labels(recomputed: DatasetData, **labels: DatasetData) -> dict[str, Any]:
-    """Tell what changed, see :func:`aiida_prospect.methods.audit.compare`.
+    """Compare labels made again after an audit with the old ones, see :func:`aiida_prospect.methods.audit.compare`.
 
     :param recomputed: labels whose ``source`` is the index among all frames of ``labels``, in the order of the names.
     :return: ``changes`` with ``frames``, and ``corrected``: the sets that have frames which were labelled again with

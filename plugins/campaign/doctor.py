@@ -13,6 +13,7 @@ from aiida_prospect.campaign.codes import check_executable, check_potcars, check
 from aiida_prospect.campaign.findings import Finding, Level, has_errors
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection
 from aiida_prospect.campaign.services import check_broker, check_daemon, check_storage
+from aiida_prospect.campaign.stranded import find_half_created, remedy_for_half_created
 
 # Inputs of a search that are Python interpreters, whatever they are called.
 INTERPRETERS = ('train__member__code', 'explore__code')
@@ -31,6 +32,7 @@ def examine(search_pk: int | None = None) -> Iterator[Finding]:
     if storage.level is not Level.OK:
         return
     yield from check_daemon(profile)
+    yield from check_half_created(search_pk)
     search = None if search_pk is None else orm.load_node(search_pk)
     codes = all_codes() if search is None else codes_of(search)
     if not codes:
@@ -39,6 +41,15 @@ def examine(search_pk: int | None = None) -> Iterator[Finding]:
     yield from check_machines(codes, needs_deepmd=_trains_deepmd(search))
     yield from check_pseudos(list(codes), search)
     yield from check_potcars(list(codes), search)
+
+
+def check_half_created(search_pk: int | None) -> Iterator[Finding]:
+    """Look for processes that an outage of the database has left without a state."""
+    nodes = find_half_created(search_pk)
+    if nodes:
+        names = ', '.join(f'{node.process_label}<{node.pk}>' for node in nodes)
+        message = f'{len(nodes)} never came into being, because the database was away, and do no harm: {names}'
+        yield Finding(Level.WARNING, 'processes', message, remedy_for_half_created(nodes))
 
 
 def all_codes() -> dict[orm.AbstractCode, bool]:

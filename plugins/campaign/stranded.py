@@ -20,6 +20,37 @@ NOT_FOUND = 'Recipient not found'
 SECONDS_TO_ANSWER = 5.0
 # Where it is kept since when a process has been silent.
 SILENT = 'prospect_silent'
+OURS = ('aiida.workflows:prospect.', 'aiida.calculations:prospect.')
+# A worker that is busy does not answer for what it has just been given: longer than its longest step takes.
+PATIENCE = timedelta(minutes=10)
+
+
+def root_of(node: orm.ProcessNode) -> orm.ProcessNode:
+    """Return the process that was started by a person."""
+    while node.caller is not None:
+        node = node.caller
+    return node
+
+
+def find_half_created(search_pk: int | None = None, age: timedelta = PATIENCE) -> list[orm.ProcessNode]:
+    """Return processes that were stored, but never came into being because the database went away meanwhile.
+
+    They have no state, nobody will run them, and what they were to do has been submitted again.
+
+    :param search_pk: look only below this process; by default below all of this package.
+    :param age: a younger one may come into being yet.
+    """
+    filters = {'attributes': {'!has_key': 'process_state'}, 'ctime': {'<': timezone.now() - age}}
+    nodes = orm.QueryBuilder().append((orm.WorkChainNode, orm.CalcJobNode), filters=filters).all(flat=True)
+    roots = {node: root_of(node) for node in nodes}
+    if search_pk is not None:
+        return [node for node, root in roots.items() if root.pk == search_pk]
+    return [node for node, root in roots.items() if str(root.process_type).startswith(OURS)]
+
+
+def remedy_for_half_created(nodes: Iterable[orm.ProcessNode]) -> str:
+    """Return the command that removes them."""
+    return f'verdi node delete --force {" ".join(str(node.pk) for node in nodes)}'
 
 
 def find_stranded(pks: Iterable[int]) -> set[int]:

@@ -20,18 +20,26 @@ from plumpy.process_states import ProcessState
 
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_accounts, jobs_in_queue
-from aiida_prospect.campaign.stranded import FOREGROUND, announce, find_stranded, forget_silence, silent_for
+from aiida_prospect.campaign.stranded import (
+    FOREGROUND,
+    OURS,
+    PATIENCE,
+    announce,
+    find_half_created,
+    find_stranded,
+    forget_silence,
+    remedy_for_half_created,
+    root_of,
+    silent_for,
+)
 from aiida_prospect.workflows.delivery import broker_answers
 
 # AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
 PAUSED_BY_AIIDA = 'Pausing after failed transport task'
 UNFINISHED = tuple(state.value for state in (ProcessState.CREATED, ProcessState.RUNNING, ProcessState.WAITING))
-OURS = ('aiida.workflows:prospect.', 'aiida.calculations:prospect.')
 # Where the attempts of a process are kept, so that a watch that is started again waits as long as the one before.
 EXTRA = 'prospect_watch'
 LONGEST_WAIT = timedelta(hours=1)
-# A worker that is busy does not answer for what it has just been given: longer than its longest step takes.
-PATIENCE = timedelta(minutes=10)
 # After so long without an outage the next one is a new one.
 FORGOTTEN = timedelta(days=1)
 SECONDS_TO_ANSWER = 30.0
@@ -85,6 +93,8 @@ class Watcher:
         self.logger = logger
         # Whether database or broker were away since the daemon was started.
         self.saw_outage = False
+        # Half-created processes that were named already.
+        self.named: set[int] = set()
 
     def look(self) -> Round:
         """Play what can be played.
@@ -95,6 +105,7 @@ class Watcher:
         if not broker_answers():
             raise ConnectionError('the message broker does not answer')
         self.end_orphans()
+        self.name_half_created()
         if not self.check_daemon():
             return result
         result.revived = self.revive()
@@ -193,6 +204,16 @@ class Watcher:
             if function.caller is not None and function.caller.is_terminated and self.is_watched(function):
                 self._end(function, 'died with its worker, its caller has run it again')
 
+    def name_half_created(self) -> None:
+        """Say once of processes that never came into being what they are, and how to be rid of them."""
+        found = [node for node in find_half_created() if node.pk not in self.named]
+        found = [node for node in found if not self.pks or root_of(node).pk in self.pks]
+        for node in found:
+            remedy = remedy_for_half_created([node])
+            message = 'never came into being and does no harm: the database was away; to remove it'
+            self.logger.warning('%s<%s> %s: `%s`', node.process_label, node.pk, message, remedy)
+        self.named |= {node.pk for node in found}
+
     def _end(self, process: orm.ProcessNode, reason: str) -> None:
         process.set_process_state(ProcessState.KILLED)
         process.set_process_status(reason)
@@ -271,13 +292,6 @@ def by_computer(jobs: Iterable[orm.CalcJobNode]) -> list[list[orm.CalcJobNode]]:
     for job in jobs:
         groups[job.computer.pk].append(job)
     return list(groups.values())
-
-
-def root_of(node: orm.ProcessNode) -> orm.ProcessNode:
-    """Return the process that was started by a person."""
-    while node.caller is not None:
-        node = node.caller
-    return node
 
 
 def attempts_of(job: orm.ProcessNode) -> int:

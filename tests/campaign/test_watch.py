@@ -19,8 +19,10 @@ from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
 from aiida.schedulers.datastructures import JobInfo
 
-from aiida_prospect.campaign.stranded import FOREGROUND, SILENT, forget_silence, silent_for
-from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at, root_of
+from aiida_prospect.campaign.doctor import check_half_created
+from aiida_prospect.campaign.findings import Level
+from aiida_prospect.campaign.stranded import FOREGROUND, SILENT, find_half_created, forget_silence, root_of, silent_for
+from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at
 from aiida_prospect.cli.root import cmd_root
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +161,30 @@ def test_what_is_lost_is_handed_over_again_unless_nobody_waits_for_it(make_job, 
     watcher.patience = timedelta(0)
     assert watcher.revive() == sorted([job.pk, root_of(job).pk]) == announced
     assert (orphan.is_killed, orphan.is_sealed) == (True, True)
+
+
+def test_processes_that_never_came_into_being_are_named_once_with_the_remedy(make_job, make_watcher, caplog):
+    parent = root_of(make_job(BY_USER))
+    nodes = []
+    for caller in (parent, None):
+        node = CalcJobNode(process_type='aiida.calculations:prospect.relax')
+        if caller is not None:
+            node.base.links.add_incoming(caller, LinkType.CALL_CALC, 'half')
+        nodes.append(node.store())
+    assert not find_half_created(), 'they may come into being yet'
+    found = [node.pk for node in find_half_created(age=timedelta(0))]
+    assert {node.pk for node in nodes} <= set(found)
+    assert [node.pk for node in find_half_created(parent.pk, timedelta(0))] == [nodes[0].pk]
+    watcher = make_watcher(parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('aiida_prospect.campaign.watch.find_half_created', lambda: nodes)
+        patch.setattr('aiida_prospect.campaign.doctor.find_half_created', lambda pk: nodes[:1])
+        for _ in range(2):
+            watcher.name_half_created()
+        (finding,) = check_half_created(parent.pk)
+    assert caplog.text.count(f'verdi node delete --force {nodes[0].pk}') == 1
+    assert f'--force {nodes[1].pk}' not in caplog.text
+    assert (finding.level, finding.remedy) == (Level.WARNING, f'verdi node delete --force {nodes[0].pk}')
 
 
 def test_silence_is_reckoned_from_its_beginning_and_forgotten(make_job):
