@@ -10,7 +10,7 @@ from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_prospect.common.enums import ScratchPolicy
-from aiida_prospect.methods.labels import count_usable, lowest_energy
+from aiida_prospect.methods.labels import count_labels, count_usable, lowest_energy
 from aiida_prospect.workflows import search_inputs
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.explore import ExploreWorkChain
@@ -176,7 +176,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         if 'labels' in node.outputs:
             self.ctx.labels[self._key] = node.outputs.labels
             self.out(f'{self._key}.labels', node.outputs.labels)
-            self.count_cost('label', node, search_inputs.count_labels(node.outputs.labels.frames))
+            self.count_cost('label', node, count_labels(node.outputs.labels.frames))
         usable = self._n_usable
         if usable < self.inputs.parameters['min_usable']:
             detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
