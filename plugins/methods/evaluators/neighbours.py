@@ -170,7 +170,7 @@ class Neighbours:
         neighbour = neighbour + offset
         centre = np.concatenate([item.centre for item in lists]) + np.repeat(frames.offsets[:-1], pairs)
         positions = np.concatenate([frames.positions, frames.positions[image_of] + shift])
-        vectors = positions[neighbour] - frames.positions[centre]
+        vectors = np.take(positions, neighbour, axis=0) - np.take(positions, centre, axis=0)
         close = np.einsum('pi,pi->p', vectors, vectors) < self.cutoff**2
         return Crowd(frames, image_of, shift, centre[close], neighbour[close])
 
@@ -215,35 +215,57 @@ def _pairs(positions: FloatArray, cells: FloatArray, grid: FloatArray, cutoff: f
 
     :param positions: (m, n, 3).
     :param cells: (m, 3, 3).
-    :param grid: (k, 3), translations of the wrapped differences to look at.
+    :param grid: (k, 3), translations of the wrapped differences to look at, from one end to the opposite one.
     """
     size = positions.shape[1]
+    first, second = np.triu_indices(size)
     fractional = np.linalg.solve(cells.transpose(0, 2, 1), positions.transpose(0, 2, 1)).transpose(0, 2, 1)
-    differences = fractional[:, None] - fractional[:, :, None]
-    wraps = np.round(differences)
-    vectors = (positions[:, None] - positions[:, :, None] - wraps @ cells[:, None])[:, :, :, None]
-    vectors = vectors + (grid @ cells)[:, None, None]
-    close = np.einsum('fabkx,fabkx->fabk', vectors, vectors) < cutoff**2
-    itself = np.flatnonzero(~grid.any(axis=1))[0]
-    close[:, np.arange(size), np.arange(size), itself] = False
-    for row in range(len(cells)):
-        centre, other, image = np.nonzero(close[row])
-        translation = (grid[image] - wraps[row, centre, other]).astype(np.int64)
-        yield _canonical(positions[row], cells[row], centre, other, translation)
+    wraps = np.round(fractional[:, second] - fractional[:, first])
+    vectors = positions[:, second] - positions[:, first] - wraps @ cells
+    translations = grid @ cells
+    squared = 2 * (vectors @ translations.transpose(0, 2, 1))
+    squared += np.einsum('fpx,fpx->fp', vectors, vectors)[:, :, None]
+    squared += np.einsum('fkx,fkx->fk', translations, translations)[:, None]
+    # An atom is a neighbour of its own images, of which one half is the other seen from there.
+    squared[:, first == second, : len(grid) // 2 + 1] = np.inf
+    frame, pair, image = np.nonzero(squared < cutoff**2)
+    translation = (grid[image] - wraps[frame, pair]).astype(np.int64)
+    yield from _canonical(
+        positions,
+        cells,
+        np.concatenate([frame, frame]),
+        np.concatenate([first[pair], second[pair]]),
+        np.concatenate([second[pair], first[pair]]),
+        np.concatenate([translation, -translation]),
+    )
 
 
 def _canonical(
-    positions: FloatArray, cell: FloatArray, centre: IntArray, other: IntArray, translation: IntArray
-) -> _Kept:
-    """Number the images and sort the pairs by atoms and translations alone."""
+    positions: FloatArray,
+    cells: FloatArray,
+    frame: IntArray,
+    centre: IntArray,
+    other: IntArray,
+    translation: IntArray,
+) -> Iterator[_Kept]:
+    """Number the images and sort the pairs by atoms and translations alone.
+
+    :param frame: (p,), crystal of each pair, like the next two.
+    :param translation: (p, 3), of the second atom.
+    """
+    count, size = positions.shape[:2]
     span = int(np.abs(translation).max(initial=0)) * 2 + 1
-    code = ((translation + span // 2) * [span * span, span, 1]).sum(axis=1)
-    code += other * span**3
-    order = np.lexsort((code, centre))
-    centre, other, translation, code = centre[order], other[order], translation[order], code[order]
+    code = (other * span**3) + ((translation + span // 2) * [span * span, span, 1]).sum(axis=1)
+    order = np.argsort((frame * size + centre) * (size * span**3) + code, kind='stable')
+    frame, centre, other, translation, code = (x[order] for x in (frame, centre, other, translation, code))
     outside = translation.any(axis=1)
-    _, first, number = np.unique(code[outside], return_index=True, return_inverse=True)
+    named, index, number = np.unique((frame * (size * span**3) + code)[outside], return_index=True, return_inverse=True)
+    owner = named // (size * span**3)
+    images = np.searchsorted(owner, np.arange(count + 1))
     neighbour = other.copy()
-    neighbour[outside] = len(positions) + number.ravel()
-    image_of, moved = other[outside][first], translation[outside][first]
-    return _Kept(positions, cell, image_of, moved.astype(float), centre, neighbour)
+    neighbour[outside] = size + number.ravel() - images[frame[outside]]
+    image_of, moved = other[outside][index], translation[outside][index].astype(float)
+    pairs = np.searchsorted(frame, np.arange(count + 1))
+    for row in range(count):
+        chosen, mine = slice(pairs[row], pairs[row + 1]), slice(images[row], images[row + 1])
+        yield _Kept(positions[row], cells[row], image_of[mine], moved[mine], centre[chosen], neighbour[chosen])
