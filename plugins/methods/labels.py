@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,17 @@ def _translate(status: str, reason: str) -> tuple[LabelStatus, str]:
 def count_by_status(labels: Frames) -> dict[str, int]:
     """Return how many frames have each status."""
     return {str(status): int(np.sum(labels.known('status') == str(status))) for status in LabelStatus}
+
+
+def divide_evenly(number: int, size: int) -> list[tuple[int, int]]:
+    """Return first and end of parts of a sequence, as few as may be, each about as long as the others.
+
+    :param number: length of the sequence.
+    :param size: of a part, at most.
+    """
+    n_parts = -(-number // size) if number else 0
+    edges = [part * number // n_parts for part in range(n_parts + 1)] if n_parts else [0]
+    return list(pairwise(edges))
 
 
 def count_usable(labels: Frames) -> int:

@@ -5,7 +5,7 @@ import pytest
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.labels import Run, accepted, count_by_status, label, runs_of_parts, screen
+from aiida_prospect.methods.labels import Run, accepted, count_by_status, divide_evenly, label, runs_of_parts, screen
 from aiida_prospect.methods.labels_quantumespresso import read_run
 from aiida_prospect.methods.prechecks import Prechecks
 
@@ -100,3 +100,12 @@ def test_run_of_quantumespresso_without_self_consistency_is_never_ok():
 def test_foreign_units_are_refused():
     with pytest.raises(ValueError, match='kbar'):
         read_run({**OUTPUT, 'stress_units': 'kbar'}, np.zeros((1, 8, 3)), np.zeros((1, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ('number', 'size', 'lengths'), [(7, 3, [2, 2, 3]), (6, 3, [3, 3]), (2, 5, [2]), (3, 1, [1, 1, 1]), (0, 4, [])]
+)
+def test_parts_are_few_and_about_as_long_as_each_other(number, size, lengths):
+    parts = divide_evenly(number, size)
+    assert [end - first for first, end in parts] == lengths
+    assert [index for first, end in parts for index in range(first, end)] == list(range(number))

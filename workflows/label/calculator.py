@@ -7,22 +7,24 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.engine import ProcessBuilder, ProcessSpec, ToContext, append_
+from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida.plugins import CalculationFactory, WorkflowFactory
 from ase.data import chemical_symbols
 
 from aiida_prospect.calculations.functions.merge_labels import merge_labels
+from aiida_prospect.calculations.functions.take_bundle import take_bundle
 from aiida_prospect.calculations.functions.take_unreached import take_unreached
 from aiida_prospect.calculations.runners.evaluate import NOT_REACHED
 from aiida_prospect.common.enums import JobLoss, LabelTask
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData, resolve_calculator
 from aiida_prospect.methods.escalation import Demand
+from aiida_prospect.methods.labels import divide_evenly
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
-from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.label.codes import check_code
 from aiida_prospect.workflows.label.costs import count_processes
+from aiida_prospect.workflows.label.window import WindowLabelWorkChain
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
 
@@ -31,6 +33,7 @@ RelaxWorkChain = WorkflowFactory('prospect.relax')
 
 LAMMPS = f'{lammps_calculator.__module__}:{lammps_calculator.__name__}'
 
+BUNDLE = 'bundle_'
 RESULTS = ('evaluated', 'relaxed')
 SILENT = {
     getattr(EvaluateCalculation.exit_codes, name).status: JobLoss.SILENT
@@ -49,8 +52,19 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     return check_code(inputs['code']) if 'code' in inputs else None
 
 
-class CalculatorLabelWorkChain(LabelWorkChain):
-    """Label with one potential, in one job that is continued if it runs out of wall time."""
+def validate_frames_per_job(number: orm.Int | None, _: Any) -> str | None:
+    """Refuse jobs without frames."""
+    if number is None or number.value >= 1:
+        return None
+    return f'`frames_per_job` is {number.value}, it must be at least 1'
+
+
+class CalculatorLabelWorkChain(WindowLabelWorkChain):
+    """Label with one potential, many frames in each job, which is continued if it runs out of wall time.
+
+    All frames are one job unless ``frames_per_job`` says otherwise; then ``max_concurrent`` jobs run side by side, and
+    one that is lost takes only its own frames with it, which another one labels.
+    """
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -71,6 +85,14 @@ class CalculatorLabelWorkChain(LabelWorkChain):
             default=lambda: orm.Dict({}),
             serializer=orm.to_aiida_type,
             help='`metadata.options` of the jobs.',
+        )
+        spec.input(
+            'frames_per_job',
+            valid_type=orm.Int,
+            required=False,
+            validator=validate_frames_per_job,
+            serializer=orm.to_aiida_type,
+            help='Most frames of a job; by default all are one job.',
         )
         spec.inputs.validator = validate_inputs
 
@@ -112,6 +134,7 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         builder.relax = orm.Dict(values['relax'])
         builder.options = orm.Dict({**values['options'], **(options or {})})
         builder.escalation = orm.Dict(values['escalation'])
+        fill_bundles(builder, values)
         return builder
 
     @classmethod
@@ -129,87 +152,146 @@ class CalculatorLabelWorkChain(LabelWorkChain):
         return {'code': f'{attributes.get("calculator")}({arguments})'}
 
     def screen_candidates(self) -> None:
-        """Sort out what the method is not asked for, and prepare the first job."""
+        """Sort out what the method is not asked for, and line up the bundles."""
         super().screen_candidates()
-        self.ctx.jobs = []
-        self.ctx.options = self.inputs.options.get_dict()
-
-    def should_label(self) -> bool:
-        """Tell whether there are frames that no job has reached, and reason to expect that another job reaches more."""
-        if self.ctx.accepted is None:
-            return False
-        if not self.ctx.jobs:
-            return True
-        demand = self._next_demand()
-        return demand is not None and (demand.granted or self._has_progressed())
+        n_frames = 0 if self.ctx.accepted is None else len(self.ctx.accepted)
+        size = self.inputs.frames_per_job.value if 'frames_per_job' in self.inputs else n_frames
+        self.ctx.bounds = divide_evenly(n_frames, size)
+        self.ctx.waiting = [key_of_job(number, 1) for number in range(len(self.ctx.bounds))]
+        # By number of the bundle: what its next job is given, and how its jobs were lost.
+        self.ctx.options, self.ctx.losses = {}, {}
+        # By key: what a job labels, and the job once it has ended.
+        self.ctx.frames, self.ctx.ended = {}, {}
 
     @property
     def potential(self) -> PotentialData:
         """The potential for the task."""
         return self.inputs.potential
 
-    def _next_demand(self) -> Demand | None:
-        """Return what the next job is to be given, ``None`` if none was lost; relaxations see to that themselves."""
-        if not self.ctx.jobs or self.inputs.task.value == LabelTask.RELAX.value:
-            return None
-        *before, last = [loss_of(job, SILENT) for job in self.ctx.jobs]
-        outputs = self.ctx.jobs[-1].outputs
-        if last is None or ('evaluated' in outputs and not _count_unreached(outputs.evaluated)):
-            return None
-        losses = sum(loss in (JobLoss.NODE, JobLoss.SILENT) for loss in before)
-        return demand_after(self.ctx.jobs[-1].computer, self.ctx.options, last, self.inputs.escalation, losses)
+    @property
+    def _relaxes(self) -> bool:
+        return bool(self.inputs.task.value == LabelTask.RELAX.value)
 
-    def _has_progressed(self) -> bool:
-        """Tell whether the last job has reached some frames but not all."""
-        job = self.ctx.jobs[-1]
-        return 'evaluated' in job.outputs and 0 < _count_unreached(job.outputs.evaluated) < len(job.outputs.evaluated)
+    def _options_of(self, bundle: str) -> dict[str, Any]:
+        options: dict[str, Any] = self.ctx.options.get(bundle, self.inputs.options.get_dict())
+        return options
 
-    def _prepare_another(self, demand: Demand) -> DatasetData:
-        """Set the options of the next job and return what it is to label."""
-        job = self.ctx.jobs[-1]
-        why = f'{str(job.exit_message).rstrip(".")}: {demand.sentence}'
-        self.report(f'EvaluateCalculation<{job.pk}>: {why}; another job does the rest')
-        self.ctx.options = demand.options
-        if not self._has_progressed():
-            return job.inputs.frames
-        label = f'take_unreached_{len(self.ctx.jobs) + 1:02d}'
-        return take_unreached(job.outputs.evaluated, metadata={'call_link_label': label})
-
-    def label_candidates(self) -> Any:
-        """Submit one job with all accepted candidates, or with those that the job before did not reach."""
-        number, demand = len(self.ctx.jobs) + 1, self._next_demand()
-        frames = self.ctx.accepted if demand is None else self._prepare_another(demand)
+    def submit_frame(self, key: str) -> orm.ProcessNode:
+        """Submit a job for a bundle of candidates, or for those of it that the job before did not reach."""
+        frames = self._frames_of(key)
         inputs: dict[str, Any] = {
             'code': self.inputs.code,
             'frames': frames,
             'potentials': {'reference': self.potential},
-            'metadata': {'options': self.ctx.options},
+            'metadata': {'options': self._options_of(str(bundle_of(key)))},
         }
-        if self.inputs.task.value == LabelTask.RELAX.value:
+        label = self._call_label(key, frames)
+        if self._relaxes:
             inputs['parameters'] = self.inputs.relax
-            others = {'escalation': self.inputs.escalation, 'metadata': {'call_link_label': 'relax'}}
-            job = self.submit(RelaxWorkChain, relax=inputs, **others)
-        else:
-            inputs['metadata']['call_link_label'] = f'evaluate_{number:02d}'
-            job = self.submit(EvaluateCalculation, **inputs)
-        return ToContext(jobs=append_(job))
+            others = {'escalation': self.inputs.escalation, 'metadata': {'call_link_label': label}}
+            return self.submit(RelaxWorkChain, relax=inputs, **others)
+        inputs['metadata']['call_link_label'] = label
+        return self.submit(EvaluateCalculation, **inputs)
+
+    def _frames_of(self, key: str) -> DatasetData:
+        if key not in self.ctx.frames:
+            self.ctx.frames[key] = self._take_bundle(bundle_of(key))
+        frames: DatasetData = self.ctx.frames[key]
+        return frames
+
+    def _take_bundle(self, number: int) -> DatasetData:
+        if len(self.ctx.bounds) == 1:
+            return self.ctx.accepted
+        first, end = self.ctx.bounds[number]
+        metadata = {'call_link_label': f'take_bundle_{number:03d}'}
+        return take_bundle(self.ctx.accepted, orm.Int(first), orm.Int(end), metadata=metadata)
+
+    def _call_label(self, key: str, frames: DatasetData) -> str:
+        """Return the name of a job; of one of several with the first and the last candidate that it is about."""
+        attempt = key.split('_')[2]
+        name = 'relax' if self._relaxes else f'evaluate_{attempt}'
+        if len(self.ctx.bounds) == 1:
+            return name
+        source = frames.frames.known('source')
+        return f'frames_{int(source.min()):04d}_{int(source.max()):04d}_{name}'
+
+    def inspect_frame(self, key: str, process: orm.ProcessNode) -> None:
+        """Take note of a job; if it was lost, line up another one for what it has not reached."""
+        self.ctx.ended = {**self.ctx.ended, key: process.pk}
+        if process.exit_status:
+            said = f'ended with {process.exit_status}: {process.exit_message}'
+            self.report(f'{process.process_label}<{process.pk}> {said}')
+        bundle, demand = str(bundle_of(key)), self._next_demand(key, process)
+        if demand is None or not (demand.granted or has_progressed(process)):
+            return
+        again = key_of_job(bundle_of(key), int(key.split('_')[2]) + 1)
+        self.report(f'{process.process_label}<{process.pk}>: {demand.sentence}; another job does the rest')
+        self.ctx.options = {**self.ctx.options, bundle: demand.options}
+        self.ctx.frames[again] = self._frames_of(key)
+        if has_progressed(process):
+            label = f'take_unreached_{again.removeprefix(BUNDLE)}'
+            self.ctx.frames[again] = take_unreached(process.outputs.evaluated, metadata={'call_link_label': label})
+        self.ctx.waiting.append(again)
+
+    def _next_demand(self, key: str, process: orm.ProcessNode) -> Demand | None:
+        """Return what the next job of a bundle is given, ``None`` if there is none; relaxations see to it."""
+        if self._relaxes:
+            return None
+        loss = JobLoss.SILENT if process.is_excepted else loss_of(process, SILENT)
+        if loss is None or ('evaluated' in process.outputs and not _count_unreached(process.outputs.evaluated)):
+            return None
+        bundle = str(bundle_of(key))
+        before = self.ctx.losses.get(bundle, [])
+        self.ctx.losses = {**self.ctx.losses, bundle: [*before, loss.value]}
+        losses = sum(JobLoss(earlier) in (JobLoss.NODE, JobLoss.SILENT) for earlier in before)
+        options = self._options_of(bundle)
+        return demand_after(self.inputs.code.computer, options, loss, self.inputs.escalation, losses)
 
     def collect_labels(self) -> Any:
         """Join what the jobs found with what was rejected."""
-        parts, seconds = {}, 0.0
-        for number, job in enumerate(self.ctx.jobs, start=1):
-            parts.update({f'{key}_{number:02d}': job.outputs[key] for key in RESULTS if key in job.outputs})
+        parts: dict[str, Any] = {}
+        failures: dict[int, Any] = {}
+        seconds = 0.0
+        for key in sorted(self.ctx.ended):
+            job = orm.load_node(self.ctx.ended[key])
+            found = {f'{name}_{key.removeprefix(BUNDLE)}': job.outputs[name] for name in RESULTS if name in job.outputs}
+            parts |= found
             if 'statistics' in job.outputs:
                 seconds += job.outputs.statistics.get('seconds', 0.0)
-            if job.exit_status:
-                self.report(f'{job.process_label}<{job.pk}> ended with {job.exit_status}: {job.exit_message}')
+            failures[bundle_of(key)] = None if found else job.exit_message or job.exception or 'the job was killed'
         core_seconds = seconds * count_processes(self.inputs.options.get('resources', {}))
         costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': core_seconds}
-        if self.ctx.jobs and not parts:
-            costs['failure'] = str(self.ctx.jobs[-1].exit_message)
+        missing = [str(words).strip().splitlines()[-1] for words in failures.values() if words]
+        if missing:
+            costs['failure'] = missing[-1]
         self.ctx.collected = merge_labels(
             self.ctx.screened, orm.Dict(costs), **parts, metadata={'call_link_label': 'merge_labels'}
         )
+
+
+def fill_bundles(builder: ProcessBuilder, values: Mapping[str, Any]) -> None:
+    """Set how candidates are divided among jobs.
+
+    :param values: of the protocol; ``frames_per_job`` is ``None`` for one job.
+    """
+    builder.max_concurrent = orm.Int(values['max_concurrent'])
+    if values['frames_per_job'] is not None:
+        builder.frames_per_job = orm.Int(values['frames_per_job'])
+
+
+def key_of_job(bundle: int, attempt: int) -> str:
+    """Return the name of a job among those of a labelling."""
+    return f'{BUNDLE}{bundle:03d}_{attempt:02d}'
+
+
+def bundle_of(key: str) -> int:
+    """Return the number of the bundle that a job is for."""
+    return int(key.split('_')[1])
+
+
+def has_progressed(job: orm.ProcessNode) -> bool:
+    """Tell whether a job has reached some frames but not all."""
+    return 'evaluated' in job.outputs and 0 < _count_unreached(job.outputs.evaluated) < len(job.outputs.evaluated)
 
 
 def _count_unreached(evaluated: DatasetData) -> int:

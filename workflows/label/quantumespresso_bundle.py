@@ -15,7 +15,7 @@ from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.pw_calculator import check_parameters
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
-from aiida_prospect.workflows.label.calculator import CalculatorLabelWorkChain
+from aiida_prospect.workflows.label.calculator import CalculatorLabelWorkChain, fill_bundles
 from aiida_prospect.workflows.label.quantumespresso import MOVING, find_cutoffs, load_family
 from aiida_prospect.workflows.protocols import load_protocol, merge
 
@@ -25,7 +25,7 @@ ONE_AT_A_TIME = {'batch_atoms': 1}
 
 
 class QuantumEspressoBundleLabelWorkChain(CalculatorLabelWorkChain):
-    """Label with pw.x, all frames one after the other in one job that is continued if it runs out of wall time.
+    """Label with pw.x, many frames one after the other in a job that is continued if it runs out of wall time.
 
     The numbers are those of ``prospect.label.quantumespresso``. Relaxations are done by the relaxer of this package
     on energies from pw.x: each step is a new run, and the mesh of k-points follows the cell.
@@ -91,6 +91,7 @@ class QuantumEspressoBundleLabelWorkChain(CalculatorLabelWorkChain):
         builder.prechecks = orm.Dict(values['prechecks'])
         builder.clean_workdir = orm.Str(values['clean_workdir'])
         builder.escalation = orm.Dict(values['escalation'])
+        fill_bundles(builder, values)
         # It is the command, not the scheduler, that starts several processes.
         builder.options = orm.Dict({**values['options'], 'withmpi': False, **(options or {})})
         return builder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.workflows.provenance.calls import among, calls_of, reports_of
 from aiida_prospect.workflows.provenance.cycles import Cycle
+
+# A job for several of the frames is named after the first and the last of them.
+OF_BUNDLE = re.compile(r'frames_(\d+)_(\d+)_')
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,13 @@ def _codes(pks: Iterable[int]) -> dict[int, str]:
 def _processes(calls: Iterable[tuple[int, str, str]]) -> dict[int, int]:
     """Return the processes by frame; one for all stands under −1."""
     found: dict[int, int] = {}
-    for pk, label, kind in calls:
+    for pk, label, kind in sorted(calls):
+        several = OF_BUNDLE.match(label)
         # Where each frame has a process of its own, the call is named after it: `frame_0003`, `frame_0003_again_1`.
         if label.startswith('frame_'):
             found[int(label.split('_')[1])] = pk
+        elif several:
+            found |= dict.fromkeys(range(int(several[1]), int(several[2]) + 1), pk)
         elif 'calcfunction' not in kind:
             found[-1] = pk
     return found

@@ -119,11 +119,10 @@ def test_the_next_job_gets_more_of_what_the_last_one_lacked(label_calculator, si
     process = instantiate_process(get_manager().get_runner(), builder)
     process.screen_candidates()
     for value in values:
-        process.ctx.jobs.append(ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
+        process.inspect_frame(process.ctx.waiting.pop(), ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
         assert process.should_label()
-        process.ctx.options = process._next_demand().options
-        assert process.ctx.options[key] == value
-    process.ctx.jobs.append(ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
+        assert process.ctx.options['0'][key] == value
+    process.inspect_frame(process.ctx.waiting.pop(), ended(getattr(EXIT_CODES, name), 'prospect.evaluate'))
     assert not process.should_label()
 
 
@@ -132,6 +131,7 @@ def test_results_that_cannot_be_read_are_computed_again_some_times(label_calcula
     process.screen_candidates()
     asked = []
     for _ in range(4):
-        process.ctx.jobs.append(ended(EXIT_CODES.ERROR_INVALID_RESULT, 'prospect.evaluate'))
+        key = process.ctx.waiting.pop()
+        process.inspect_frame(key, ended(EXIT_CODES.ERROR_INVALID_RESULT, 'prospect.evaluate'))
         asked.append(process.should_label())
     assert asked == [True, True, True, False]

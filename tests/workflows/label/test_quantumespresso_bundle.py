@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory, WorkflowFactory
 from ase import Atoms
@@ -85,6 +86,43 @@ def test_a_job_that_is_ended_leaves_the_rest_to_another(label_quantumespresso_bu
     jobs = jobs_of(node)
     assert [job.exit_status for job in jobs] == [EXIT_CODES.ERROR_INCOMPLETE.status, 0]
     assert [len(job.inputs.frames) for job in jobs] == [3, 2]
+
+
+def test_jobs_run_side_by_side_and_one_that_dies_loses_only_its_own_frames(
+    label_quantumespresso_bundle, silicon_frames, tmp_path
+):
+    """The first run of pw.x kills its job; the candidate in the middle is rejected beforehand."""
+    script = tmp_path / 'deadly_pw.sh'
+    script.write_text(f'#!/bin/bash\nmkdir {tmp_path}/once 2>/dev/null && kill -KILL $PPID\nexec pw.x "$@"\n')
+    script.chmod(0o755)
+    good = silicon_frames(4, n_atoms=2, noise=0.05).without('origin')
+    hopeless = Frames.from_atoms([Atoms('Si2', positions=np.zeros((2, 3)), cell=[5, 5, 5], pbc=True)])
+    frames = Frames.concatenate([good[0], good[1], hopeless, good[2], good[3]])
+    overrides = {'frames_per_job': 2, 'max_concurrent': 2}
+    builder = label_quantumespresso_bundle(frames, overrides, command=str(script))
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    assert labels.status.tolist() == ['ok', 'ok', 'rejected', 'ok', 'ok']
+    jobs = jobs_of(node)
+    assert sorted(job.exit_status == 0 for job in jobs) == [False, True, True]
+    (dead,) = [job for job in jobs if job.exit_status]
+    (again,) = [job for job in jobs if job.pk > dead.pk and set(source_of(job)) <= set(source_of(dead))]
+    assert sorted(index for job in jobs if not job.exit_status for index in source_of(job)) == [0, 1, 3, 4]
+    first, second, *_ = jobs
+    assert second.ctime < first.mtime, 'side by side'
+    assert again.base.links.get_incoming(link_type=LinkType.CALL_CALC).one().link_label.startswith('frames_000')
+
+
+def source_of(job):
+    """Return which candidates a job was given."""
+    return job.inputs.frames.frames.known('source').tolist()
+
+
+@pytest.mark.parametrize(('number', 'words'), [(0, 'must be at least 1'), ('two', 'two')])
+def test_a_number_of_frames_that_means_nothing_is_refused(label_quantumespresso_bundle, silicon_frames, number, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        run_get_node(label_quantumespresso_bundle(silicon_frames(1), {'frames_per_job': number}))
 
 
 def test_bands_are_added_until_the_highest_is_empty(label_quantumespresso_bundle, treated, tmp_path):
