@@ -1,9 +1,11 @@
 """Which wrong labels an audit finds, and which sound ones it doubts.
 
-Takes the labels of a search that ended, makes one of them wrong, fits the ensemble of ML-POD of its protocol to all of
-them anew, and audits; for each label in turn.
+Takes the labels of a search that ended, makes one of them wrong, and audits, for each label in turn: with the ensemble
+of ML-POD of its protocol, fitted to all of them anew, and with fits that leave out the label which they judge.
 
     python benchmarks/audit_detection.py PK
+
+prints the tables of ``docs/trust.md``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from aiida import load_profile, orm
@@ -25,12 +28,14 @@ from aiida_prospect.common.units import stress_from_virial
 from aiida_prospect.methods.audit import AuditSettings, Verdict, audit
 from aiida_prospect.methods.cleaning import clean
 from aiida_prospect.methods.ensemble_judgement import member_seed
+from aiida_prospect.methods.left_out import predict_left_out
 from aiida_prospect.methods.pod_equations import FrameEquations, equations
 from aiida_prospect.methods.pod_fit import fit
 from aiida_prospect.methods.pod_settings import PodSettings
 from aiida_prospect.workflows.audit_inputs import audit_builder
 from aiida_prospect.workflows.protocols import load_protocol
 
+WAYS = ('ensemble', 'left out')
 OF_THE_JOB = ('options', 'escalation')
 RESULTS = Path(__file__).parent / 'results' / 'audit_detection.json'
 
@@ -77,18 +82,29 @@ class Model:
         descriptor = self.settings.descriptor_text(self.type_map)
         self.rows = equations(frames, descriptor, self.type_map, self.settings.repulsion)
 
-    def suspects(self, frames: Frames) -> list[int]:
-        """Fit as a search does and return which labels an audit doubts."""
+    def suspects(self, frames: Frames, how: str) -> list[int]:
+        """Fit and return which labels an audit doubts.
+
+        :param how: one of :data:`WAYS`.
+        """
         left_out = clean(frames, self.cleaning)
-        kept = [index for index, reason in enumerate(left_out) if not reason]
         rows = [self._relabelled(frames, index) for index in range(len(frames))]
+        predict = {'ensemble': self._by_ensemble, 'left out': self._by_others}[how]
+        findings = audit(frames, predict(frames, rows, left_out), left_out, AuditSettings())
+        return [index for index, finding in enumerate(findings) if finding.verdict is Verdict.SUSPECT]
+
+    def _by_others(self, frames: Frames, rows: list[FrameEquations], left_out: list[str]) -> Frames:
+        size = len(self.type_map)
+        return predict_left_out(frames, rows, origins(frames), left_out, self.settings.fit, size, AuditSettings())
+
+    def _by_ensemble(self, frames: Frames, rows: list[FrameEquations], left_out: list[str]) -> Frames:
+        kept = [index for index, reason in enumerate(left_out) if not reason]
         names, members = origins(frames.select(kept)), []
         for number in range(self.n_models):
             rng = np.random.default_rng(member_seed(1, number, 0))
             found = fit([rows[index] for index in kept], names, self.settings.fit, rng, n_elements=len(self.type_map))
             members.append(self._predict(frames, rows, found.coefficients))
-        findings = audit(frames, _mean(members), left_out, AuditSettings())
-        return [index for index, finding in enumerate(findings) if finding.verdict is Verdict.SUSPECT]
+        return _mean(members)
 
     def _relabelled(self, frames: Frames, index: int) -> FrameEquations:
         atoms = slice(frames.offsets[index], frames.offsets[index + 1])
@@ -134,23 +150,28 @@ def main() -> None:
     frames = joined(audit_builder(orm.load_node(arguments.pk)).labels)
     frames = frames.select(frames.known('status') == 'ok')
     model = Model(frames, arguments.models)
-    table: dict[str, dict[str, int]] = {}
-    sound = model.suspects(frames)
+    result = {'labels': len(frames), 'models': arguments.models, **{how: detect(model, how) for how in WAYS}}
+    RESULTS.write_text(json.dumps(result, indent=1) + '\n')
+    for how in WAYS:
+        print(f'\n{how}; doubted when all are sound: {result[how]["doubted when all are sound"]}\n')
+        print('| error of one label | found | sound labels doubted beside it, per audit |\n|---|---|---|')
+        for kind, row in result[how]['wrong'].items():
+            others = row['others doubted'] / row['tried']
+            print(f'| {kind} | {row["found"]} of {row["tried"]} | {others:.1f} |')
+
+
+def detect(model: Model, how: str) -> dict[str, Any]:
+    """Make each label wrong in turn, in each way, and count what is found."""
+    frames, table = model.frames, {}
+    sound = model.suspects(frames, how)
     for kind, change in WRONG.items():
         row = table[kind] = {'tried': 0, 'found': 0, 'others doubted': 0}
-        for index in set(range(len(frames))) - set(sound):
-            doubted = model.suspects(change(frames, index))
+        for index in sorted(set(range(len(frames))) - set(sound)):
+            doubted = model.suspects(change(frames, index), how)
             row['tried'] += 1
             row['found'] += index in doubted
             row['others doubted'] += len(set(doubted) - {index} - set(sound))
-    result = {
-        'labels': len(frames),
-        'models': arguments.models,
-        'doubted when all are sound': len(sound),
-        'wrong': table,
-    }
-    RESULTS.write_text(json.dumps(result, indent=1) + '\n')
-    print(json.dumps(result, indent=1))
+    return {'doubted when all are sound': len(sound), 'wrong': table}
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
@@ -30,7 +30,7 @@ def validate_potentials(potentials: dict[str, PotentialData], _: Any) -> str | N
 class EvaluateCalculation(RunnerCalculation):
     """Evaluate frames with the mean of an ensemble; the code is a Python interpreter of the compute side."""
 
-    RUNTIME = (
+    RUNTIME: ClassVar[tuple[str, ...]] = (
         'aiida_prospect.calculations.runners.evaluate',
         'aiida_prospect.common',
         'aiida_prospect.methods.evaluators',

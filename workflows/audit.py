@@ -12,13 +12,14 @@ from aiida.plugins import CalculationFactory, DataFactory, WorkflowFactory
 from aiida_prospect.calculations.functions.audit_labels import audit_labels
 from aiida_prospect.calculations.functions.compare_labels import compare_labels
 from aiida_prospect.calculations.functions.join_labels import join_labels
-from aiida_prospect.common.enums import LabelTask
+from aiida_prospect.common.enums import Backend, LabelTask
 from aiida_prospect.methods.audit import AuditSettings
 from aiida_prospect.workflows.delivery import PatientProcess
 
 DatasetData = DataFactory('prospect.dataset')
 PotentialData = DataFactory('prospect.potential')
 EvaluateCalculation = CalculationFactory('prospect.evaluate')
+LeaveOutCalculation = CalculationFactory('prospect.leave_out')
 
 
 def validate_parameters(parameters: orm.Dict, _: Any) -> str | None:
@@ -34,6 +35,13 @@ def validate_labels(labels: Mapping[str, Any], _: Any) -> str | None:
     """Refuse to judge nothing."""
     labelled = [node for node in labels.values() if {'energy', 'forces'} <= set(node.known)]
     return None if labelled and len(labelled) == len(labels) else 'every set must have energies and forces'
+
+
+def parameters_of_fit(potentials: Mapping[str, Any]) -> orm.Dict | None:
+    """Return with which parameters linear force fields were fitted; ``None`` if they are others or it is not known."""
+    makers = [potential.creator for potential in potentials.values() if potential.program is Backend.POD]
+    known = [maker.inputs.parameters for maker in makers if maker is not None]
+    return known[0] if known and len(known) == len(potentials) else None
 
 
 class AuditWorkChain(PatientProcess, WorkChain):
@@ -68,7 +76,7 @@ class AuditWorkChain(PatientProcess, WorkChain):
         spec.exit_code(402, 'ERROR_RECOMPUTATION_FAILED', message='no suspect could be labelled again: {detail}')
 
     def run_evaluation(self) -> Any:
-        """Ask the ensemble."""
+        """Ask the ensemble; where it is fitted in no time, ask fits without the label that is judged."""
         frames = join_labels(**self.inputs.labels, metadata={'call_link_label': 'join_labels'})
         inputs = {
             'code': self.inputs.code,
@@ -76,7 +84,12 @@ class AuditWorkChain(PatientProcess, WorkChain):
             'potentials': dict(self.inputs.potentials),
             'metadata': {'options': self.inputs.options.get_dict(), 'call_link_label': 'evaluate'},
         }
-        return ToContext(evaluation=self.submit(EvaluateCalculation, **inputs))
+        training = parameters_of_fit(self.inputs.potentials)
+        if training is None:
+            return ToContext(evaluation=self.submit(EvaluateCalculation, **inputs))
+        accepted = {'acceptance': self.inputs.acceptance} if 'acceptance' in self.inputs else {}
+        more = {'labels': dict(self.inputs.labels), 'parameters': training, 'limits': self.inputs.parameters}
+        return ToContext(evaluation=self.submit(LeaveOutCalculation, **inputs, **more, **accepted))
 
     def inspect_evaluation(self) -> ExitCode | None:
         """Judge the labels."""

@@ -10,7 +10,7 @@ import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import Data, Dict
 
-from aiida_prospect.calculations.functions.joined_labels import joined, places
+from aiida_prospect.calculations.functions.joined_labels import joined, places, reasons_to_leave_out
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.audit import UNITS, AuditSettings, Finding, Verdict, audit
 
@@ -23,15 +23,14 @@ def audit_labels(
 ) -> dict[str, Data]:
     """Find the labels that their ensemble does not agree with, see :func:`aiida_prospect.methods.audit.audit`.
 
-    :param evaluated: what the ensemble says of the frames of ``join_labels``.
+    :param evaluated: what the ensemble, or a fit without the frame, says of each of the frames of ``join_labels``.
     :param parameters: fields of :class:`~aiida_prospect.methods.audit.AuditSettings`.
     :param acceptance: of ``clean_labels``: what the ensemble was not trained on.
     :return: ``report`` with ``frames``, one entry each, ``by_verdict`` and ``units``; ``suspects``, if there are any:
         the doubted structures without their labels, ``source`` is the index among all.
     """
     frames, where = joined(labels), places(labels)
-    rejected = {} if acceptance is None else acceptance['rejected']
-    left_out = [rejected.get(name, {}).get(str(index), '') for name, index in where]
+    left_out = reasons_to_leave_out(labels, acceptance)
     findings = audit(frames, evaluated.frames, left_out, AuditSettings(**parameters.get_dict()))
     rows = [
         {'set': name, 'index': index, 'origin': _origin(frames.origin, row), **_plain(finding)}

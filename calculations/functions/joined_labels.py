@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import accumulate
 
+from aiida.orm import Dict
+
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 
@@ -28,3 +30,12 @@ def starts(labels: Mapping[str, DatasetData]) -> dict[str, int]:
     """Return where in :func:`joined` each set begins."""
     names = sorted(labels)
     return dict(zip(names, accumulate((len(labels[name]) for name in names), initial=0), strict=False))
+
+
+def reasons_to_leave_out(labels: Mapping[str, DatasetData], acceptance: Dict | None) -> list[str]:
+    """Return for each frame of :func:`joined` why nothing was trained on it, or an empty string.
+
+    :param acceptance: of ``clean_labels``.
+    """
+    rejected = {} if acceptance is None else acceptance['rejected']
+    return [rejected.get(name, {}).get(str(index), '') for name, index in places(labels)]

@@ -5,7 +5,8 @@ of Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC Quality Press, 
 Their limit of 3.5 is for normal residuals; those of an ensemble have heavier tails, and a residual must be large in
 absolute terms too.
 
-An ensemble follows the labels that it is trained on, also the wrong ones: a residual is what it could not follow.
+An ensemble follows the labels that it is trained on, also the wrong ones: a residual is what it could not follow. Of
+force fields that are fitted in no time :mod:`~aiida_prospect.methods.left_out` has better residuals.
 """
 
 from __future__ import annotations
@@ -176,6 +177,11 @@ def _excess(residual: float, z: float, limits: Mapping[str, float], name: str) -
     if not (np.isfinite(residual) and np.isfinite(score)):
         return -np.inf
     return float(min(score / limits['threshold'], abs(residual) / limits[name]))
+
+
+def excess_of(finding: Finding, settings: AuditSettings) -> float:
+    """Return how far a label is beyond what is allowed, 1 at the limit."""
+    return _excess(finding.residual, finding.z, asdict(settings), finding.quantity)
 
 
 def _sentence(name: str, residual: float, z: float, threshold: float) -> str:

@@ -105,7 +105,7 @@ def test_what_an_audit_says_has_provenance_up_to_the_labels(search, audit):
     used = {link.link_label: link.node.pk for link in creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC)}
     assert used['cycle_00'] == search.outputs.cycle_00.labels.pk
     evaluation = orm.load_node(used['evaluated']).creator
-    assert evaluation.process_label == 'EvaluateCalculation'
+    assert evaluation.process_label == 'LeaveOutCalculation'
     potentials = {potential.uuid for potential in evaluation.inputs.potentials.values()}
     assert potentials == {potential.uuid for potential in search.outputs.cycle_00.potentials.values()}
 
