@@ -15,7 +15,7 @@ from aiida_prospect.methods.pod_fit import FitSettings
 TOLERANCE = {'energy': 0.01, 'forces': 0.1, 'virial': 0.05}
 SETTINGS = FitSettings(TOLERANCE, energy_scale=0.5, regularisation=[1e-6], folds=5, share=0.85)
 LIMITS = AuditSettings()
-N_FRAMES, N_COEFFICIENTS, NOISE = 80, 3, 0.005
+N_FRAMES, N_COEFFICIENTS, NOISE = 60, 3, 0.005
 
 
 @pytest.fixture
