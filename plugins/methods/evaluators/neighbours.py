@@ -256,7 +256,7 @@ def _canonical(
     count, size = positions.shape[:2]
     span = int(np.abs(translation).max(initial=0)) * 2 + 1
     code = (other * span**3) + ((translation + span // 2) * [span * span, span, 1]).sum(axis=1)
-    order = np.argsort((frame * size + centre) * (size * span**3) + code, kind='stable')
+    order = np.argsort((frame * size + centre) * (size * span**3) + code)
     frame, centre, other, translation, code = (x[order] for x in (frame, centre, other, translation, code))
     outside = translation.any(axis=1)
     named, index, number = np.unique((frame * (size * span**3) + code)[outside], return_index=True, return_inverse=True)
