@@ -126,7 +126,7 @@ def measure(row: Row, models: Models, interpreters: Interpreters) -> dict[str, A
         subprocess.Popen(
             program,
             cwd=ROOT,
-            env=environment(row),
+            env=environment(row, foreign=interpreters.of(row) != sys.executable),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -176,11 +176,16 @@ def _hear(worker: subprocess.Popen) -> str:
     return worker.stdout.readline().strip()
 
 
-def environment(row: Row) -> dict[str, str]:
-    """Return the variables of a process: one thread, the device, and where the package and LAMMPS find their parts."""
-    tree = ROOT / 'build' / 'tree'
-    subprocess.run([sys.executable, 'deploy/link_tree.py', str(tree)], cwd=ROOT, check=True)
-    variables = {**os.environ, **dict.fromkeys(THREADS, '1'), 'PYTHONPATH': f'{ROOT}:{tree}'}
+def environment(row: Row, *, foreign: bool) -> dict[str, str]:
+    """Return the variables of a process: one thread, the device, and where the package and LAMMPS find their parts.
+
+    :param foreign: whether this package is not installed there.
+    """
+    variables = {**os.environ, **dict.fromkeys(THREADS, '1')}
+    if foreign:
+        tree = ROOT / 'build' / 'relax_throughput_tree'
+        subprocess.run([sys.executable, 'deploy/link_tree.py', str(tree)], cwd=ROOT, check=True)
+        variables['PYTHONPATH'] = f'{ROOT}:{tree}'
     if row.device == 'cpu':
         variables |= {'DEVICE': 'cpu', 'CUDA_VISIBLE_DEVICES': ''}
     if row.engine == 'lammps':
