@@ -28,6 +28,10 @@ from benchmarks.label_efficiency.force_field import Training
 from benchmarks.label_efficiency.reference import Reference
 from benchmarks.label_efficiency.settings import SearchSettings
 
+# Names of sets of labels, as in the work chain: they sort by cycle.
+CYCLE = 'cycle_'
+BEFORE = 'before_00'
+
 
 @dataclass
 class Cycle:
@@ -68,13 +72,14 @@ class Search:
     """One search.
 
     :param surface: that labels.
+    :param before: labels from elsewhere that it begins with; they do not count.
     """
 
-    def __init__(self, settings: SearchSettings, surface: Ensemble) -> None:
+    def __init__(self, settings: SearchSettings, surface: Ensemble, before: Frames | None = None) -> None:
         self.settings = settings
         self.reference = Reference(surface, settings.label)
         self.outcome = Outcome()
-        self.labels: dict[str, Frames] = {}
+        self.labels: dict[str, Frames] = {} if before is None else {BEFORE: before}
 
     def run(self) -> Outcome:
         """Run to the end.
@@ -104,7 +109,7 @@ class Search:
 
     def _cycle(self, clustered: ClusteredPool, training: Training) -> ClusteredPool:
         number = len(self.outcome.cycles)
-        name = f'cycle_{number:02d}'
+        name = f'{CYCLE}{number:02d}'
         with self._stage('rest'):
             candidates = self._select(clustered, number)
         if len(candidates):
@@ -139,7 +144,7 @@ class Search:
 
     @property
     def _n_labels(self) -> int:
-        return sum(map(count_labels, self.labels.values()))
+        return sum(count_labels(labels) for name, labels in self.labels.items() if name.startswith(CYCLE))
 
     def _refill(self, clustered: ClusteredPool, number: int) -> Frames:
         if number == 0:

@@ -29,6 +29,7 @@ SILICON: Phases = {
     'lonsdaleite': _crystal('Si', [(1 / 3, 2 / 3, 0.0625)], 194, (3.84, 6.33), gamma=120),
     'beta-tin': _crystal('Si', [(0, 0, 0)], 141, (4.81, 2.65)),
     'BC8': _crystal('Si', [(0.1, 0.1, 0.1)], 206, (6.64,)),
+    'clathrate I': _crystal('Si Si Si', [(0.25, 0, 0.5), (0.1837, 0.1837, 0.1837), (0, 0.3077, 0.1173)], 223, (10.2,)),
     'simple hexagonal': _crystal('Si', [(0, 0, 0)], 191, (2.64, 2.48), gamma=120),
     'simple cubic': _crystal('Si', [(0, 0, 0)], 221, (2.53,)),
     'bcc': _crystal('Si', [(0, 0, 0)], 229, (3.09,)),

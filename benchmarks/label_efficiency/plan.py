@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.label_efficiency.methods import ABLATIONS, BASELINE, METHODS
+from benchmarks.label_efficiency.methods import ABLATIONS, BASELINE, METHODS, TRANSFER
 from benchmarks.label_efficiency.store import Task
 
 # System, method, kinds of pools, number of seeds. Of the baseline each seed is a hundred relaxations.
@@ -40,6 +40,7 @@ STEPS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     *((system, 'laqa-published', ('p1',), 3) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si8-sw')),
     *((system, 'laqa', ('mixed',), 3) for system in ('na8cl8', 'ga8as8', 'al4o6')),
     ('si16', 'laqa', ('p1',), 5),
+    *((system, TRANSFER, ('symmetric',), 1) for system in ('si46', 'al16o24')),
     ('si16', 'prospect', ('mixed', 'symmetric'), 5),
     ('si8', 'prospect', ('p1', 'symmetric'), 10),
     *(('si8', name, ('p1',), 5) for name in ('laqa', 'random', 'uncertainty')),

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from aiida_prospect.common.frames import Frames
 from benchmarks.conditions import conditions
 from benchmarks.label_efficiency import baseline
 from benchmarks.label_efficiency.loop import Search
-from benchmarks.label_efficiency.methods import BASELINE, method_of
+from benchmarks.label_efficiency.methods import BASELINE, TRANSFER, method_of
 from benchmarks.label_efficiency.record import summarise
 from benchmarks.label_efficiency.store import Task, write
-from benchmarks.label_efficiency.systems import SYSTEMS
+from benchmarks.label_efficiency.systems import SYSTEMS, System
 from benchmarks.label_efficiency.truth import Truth, store_phases
 
 ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
@@ -27,7 +28,21 @@ def result_of(task: Task) -> dict[str, Any]:
     if task.method == BASELINE:
         return baseline.run(system, task.pool, task.seed)
     settings = method_of(task.method).settings(system, task.pool, task.seed)
-    return summarise(Search(settings, system.ensemble()).run(), Truth(system))
+    before = labels_of_source(system, task) if task.method == TRANSFER else None
+    result = summarise(Search(settings, system.ensemble(), before).run(), Truth(system))
+    return result if before is None else {'n_labels_before': len(before), **result}
+
+
+def labels_of_source(system: System, task: Task) -> Frames:
+    """Return the labels of a search in the smaller cell.
+
+    :raises ValueError: if the system has none.
+    """
+    if system.source is None:
+        raise ValueError(f'no smaller cell is known for {system.name}')
+    source = SYSTEMS[system.source]
+    settings = method_of('prospect').settings(source, task.pool, task.seed)
+    return Search(settings, source.ensemble()).run().labels
 
 
 def run_task(task: Task) -> None:

@@ -21,6 +21,7 @@ class System:
     :param target: the phase that is looked for, one of ``phases``.
     :param surface: its name, in words.
     :param published: what the pools of the reference algorithm have for this composition.
+    :param source: the system of a smaller cell whose labels a transfer begins with.
     """
 
     name: str
@@ -30,6 +31,7 @@ class System:
     surface: str
     phases: Phases = field(repr=False)
     published: dict[str, dict[str, float]] = field(repr=False)
+    source: str | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -62,7 +64,7 @@ SYSTEMS = {
         System('na8cl8', {'Na': 8, 'Cl': 8}, *_NACL),
         System('ga8as8', {'Ga': 8, 'As': 8}, *_GAAS),
         System('al4o6', {'Al': 4, 'O': 6}, *_ALO),
-        System('si46', {'Si': 46}, *_SNAP),
-        System('al16o24', {'Al': 16, 'O': 24}, *_ALO),
+        System('si46', {'Si': 46}, 'Si_Zuo_JPCA2020', 'clathrate I', _SNAP[2], SILICON, _SI, source='si16'),
+        System('al16o24', {'Al': 16, 'O': 24}, *_ALO, source='al4o6'),
     )
 }

@@ -1,0 +1,92 @@
+"""Laws of the numbers in the tables of label efficiency."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.label_efficiency import plan
+from benchmarks.label_efficiency.methods import PROPORTIONS, method_of
+from benchmarks.label_efficiency.rates import hit_of, quartiles, rate_of
+from benchmarks.label_efficiency.record import count_low
+from benchmarks.label_efficiency.store import dumps
+from benchmarks.label_efficiency.systems import SYSTEMS
+from benchmarks.label_efficiency.truth import Truth
+
+
+def search(first=None, final=()):
+    first_label = None if first is None else {'number': first, 'phases': ['diamond']}
+    relaxed = [{'height': height, 'evaluations': 10, 'phases': []} for height in final]
+    return {'labels': [[0.5] * 10, [0.4] * 6], 'first_label': first_label, 'final': relaxed}
+
+
+def test_a_hit_by_a_label_counts_labels_only():
+    assert hit_of(search(first=12, final=[0.0])).spent == 12
+
+
+def test_a_hit_by_the_final_relaxations_counts_all_of_their_evaluations():
+    hit = hit_of(search(final=[0.1, 0.001, None]))
+    assert hit.spent == 16 + 30
+    assert not hit.by_label
+
+
+def test_without_a_low_minimum_there_is_no_hit():
+    assert hit_of(search(final=[0.1, None])) is None
+
+
+def test_a_search_without_a_hit_is_longer_than_all_others():
+    assert quartiles([10, 20, 30]) == '20 (15–25)'
+    assert quartiles([10, 20], missing=1) == '20 (15–∞)'
+    assert quartiles([10], missing=2).startswith('∞')
+
+
+def test_the_rate_of_random_search_lies_within_its_error():
+    rng = np.random.default_rng(0)
+    result = {'evaluations': rng.integers(50, 150, 200).tolist(), 'hits': [[index, []] for index in range(0, 200, 20)]}
+    rate = rate_of([result])
+    assert rate.per_hit == sum(result['evaluations']) / 10
+    assert rate.low < rate.per_hit < rate.high
+    assert rate_of([result, result]).hits == 20
+    assert rate_of([{**result, 'hits': []}]).per_hit == np.inf
+
+
+def test_equal_minima_count_once(silicon_frames):
+    truth = Truth(SYSTEMS['si8'])
+    frames = silicon_frames(3, noise=0.0, strain=0.0)
+    known = frames.replace(
+        energy=np.full(3, truth.energy * 8), forces=np.zeros_like(frames.positions), status=['ok'] * 3
+    )
+    assert count_low(known, truth) == [[1, 1]]
+    assert count_low(known, truth, np.array([7, 1, 1])) == [[7, 1]]
+    assert count_low(known.replace(energy=known.energy + 8), truth) == []
+
+
+def test_every_task_of_the_plan_can_be_made_and_is_stored_in_a_place_of_its_own():
+    tasks = list(plan.tasks())
+    assert len({task.path for task in tasks}) == len(tasks)
+    for task in tasks:
+        assert task.method in plan.method_names()
+        assert task.pool in PROPORTIONS
+        if task.method != 'baseline' and task.seed == 1:
+            settings = method_of(task.method).settings(SYSTEMS[task.system], task.pool, task.seed)
+            assert settings.relaxation(-1.0).sanity.lowest_energy == -1.0 - settings.search['hole_depth']
+
+
+def test_unknown_method():
+    with pytest.raises(ValueError, match='is no method; choose one of: baseline, prospect'):
+        method_of('guess')
+
+
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_the_target_is_a_phase_that_was_relaxed(name):
+    truth = Truth(SYSTEMS[name])
+    assert truth.phases[truth.target]['converged']
+
+
+def test_results_are_json_with_a_line_for_each_key():
+    assert dumps({'a': [1, None], 'b': 'é'}) == '{\n "a": [1, null],\n "b": "é"\n}\n'
