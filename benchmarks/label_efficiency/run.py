@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -63,6 +64,8 @@ def run_tasks(tasks: Iterable[Task], jobs: int, hours: float | None = None) -> N
     :param jobs: processes at the same time, of one thread each.
     :param hours: after which none is begun.
     """
+    # Without the handler the children of a process that is ended would go on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # numpy reads them when it is imported, which the children do anew.
     os.environ |= dict.fromkeys(ONE_THREAD, '1')
     store_phases()
@@ -70,12 +73,16 @@ def run_tasks(tasks: Iterable[Task], jobs: int, hours: float | None = None) -> N
     limit = time.monotonic() + 3600 * hours if hours is not None else float('inf')
     context = multiprocessing.get_context('spawn')
     running: list[Any] = []
-    while missing or running:
-        running = [process for process in running if process.is_alive()]
-        while missing and len(running) < jobs and time.monotonic() < limit:
-            process = context.Process(target=run_task, args=(missing.pop(0),))
-            process.start()
-            running.append(process)
-        if time.monotonic() >= limit:
-            missing = []
-        time.sleep(0.5)
+    try:
+        while missing or running:
+            running = [process for process in running if process.is_alive()]
+            while missing and len(running) < jobs and time.monotonic() < limit:
+                process = context.Process(target=run_task, args=(missing.pop(0),))
+                process.start()
+                running.append(process)
+            if time.monotonic() >= limit:
+                missing = []
+            time.sleep(0.5)
+    finally:
+        for process in running:
+            process.terminate()
