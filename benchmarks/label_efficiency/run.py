@@ -84,5 +84,6 @@ def run_tasks(tasks: Iterable[Task], jobs: int, hours: float | None = None) -> N
                 missing = []
             time.sleep(0.5)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in running:
             process.terminate()
