@@ -93,7 +93,6 @@ DEPARTURES = (
     'clusters of this package in place of DBSCAN where the end of a search is judged, and DBSCAN on fingerprints in '
     'place of features of a network where candidates are chosen',
     'labels that fail the prechecks are not asked for',
-    'FIRE in place of LBFGS',
 )
 
 METHODS: dict[str, Method] = {

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from benchmarks.conditions import conditions
 from benchmarks.label_efficiency import baseline
 from benchmarks.label_efficiency.loop import Search
@@ -53,6 +54,7 @@ def run_task(task: Task) -> None:
     started = time.monotonic()
     result = {'system': task.system, 'method': task.method, 'pool': task.pool, 'seed': task.seed}
     result |= conditions(said=task.command)
+    result |= {'optimizer': RelaxSettings().optimizer.value}
     write(task.path, result | result_of(task))
     sys.stderr.write(f'{task.path.stem} of {task.system}: {time.monotonic() - started:.0f} s\n')
     sys.stderr.flush()
