@@ -52,7 +52,8 @@ def judge(folder: Path, surface: Ensemble, lowest: float) -> dict[str, Any]:
     """Compare what a potential gave with the surface.
 
     :param lowest: energy per atom that energies are given above, eV.
-    :return: ``minima_rms`` (eV/atom, without the mean error, which no ranking notices), ``minima_rank`` (Spearman),
+    :return: ``minima_spread`` (eV/atom, standard deviation of their energies, the error of who knows nothing),
+        ``minima_rms`` (eV/atom, without the mean error, which no ranking notices), ``minima_rank`` (Spearman),
         ``relaxed_rank``, ``relaxed_median`` and ``relaxed_best`` (eV/atom: true energies of all relaxed crystals, and
         of the best one of the three that the potential has lowest) and ``ms_per_evaluation``.
     """
@@ -66,6 +67,7 @@ def judge(folder: Path, surface: Ensemble, lowest: float) -> dict[str, Any]:
     seconds = json.loads((folder / 'judge_seconds.json').read_text())
     return {
         'minima': len(minima),
+        'minima_spread': float(np.std(minima.energy_per_atom)),
         'minima_rms': float(np.std(error)),
         'minima_rank': float(spearmanr(judged.energy_per_atom, minima.energy_per_atom)[0]),
         'relaxed': len(relaxed),

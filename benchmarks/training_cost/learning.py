@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-SCRATCH = 'atten_'
+# Rows that begin with a pretrained model, and those of the same network from scratch.
+FAMILIES = {'finetuned_': re.compile(r'atten_\d+_\d+'), 'continued_': re.compile(r'e2a_\d+_\d+')}
 
 
-def scratch_curve(found: Mapping[str, Mapping[str, Any]]) -> dict[int, float]:
-    """Return the error of unseen minima by number of labels, eV/atom, of the best training from scratch of each."""
+def scratch_curve(found: Mapping[str, Mapping[str, Any]], family: str) -> dict[int, float]:
+    """Return the error of unseen minima by number of labels, eV/atom, of the best training from scratch of each.
+
+    :param family: one of :data:`FAMILIES`.
+    """
     curve: dict[int, float] = {}
     for name, item in found.items():
-        if name.startswith(SCRATCH):
+        if FAMILIES[family].fullmatch(name):
             error = item['judged']['minima_rms']
             curve[item['labels']] = min(error, curve.get(item['labels'], np.inf))
     return dict(sorted(curve.items()))

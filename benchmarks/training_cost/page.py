@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.training_cost import data, judge, ladder, stages, threads
 from benchmarks.training_cost.jobs import Training
-from benchmarks.training_cost.learning import equivalent, scratch_curve
+from benchmarks.training_cost.learning import FAMILIES, equivalent, scratch_curve
 from benchmarks.training_cost.rows import ROWS
 from benchmarks.training_cost.words import LADDER, MODELS, PREFACE, STAGES, STARTS, THREADS
 
@@ -145,7 +145,8 @@ def _stages(results: Path) -> Iterator[str]:
 def _models(results: Path) -> Iterator[str]:
     yield '## Models'
     yield ''
-    yield MODELS.format(minima=_minima(results), window=data.WINDOW, crystals=data.CRYSTALS_JUDGED, steps=judge.STEPS)
+    given = {'window': data.WINDOW, 'crystals': data.CRYSTALS_JUDGED, 'steps': judge.STEPS}
+    yield MODELS.format(minima=_of_minima(results, 'minima'), spread=_spread(results), **given)
     yield ''
     columns = (
         'model',
@@ -163,8 +164,14 @@ def _models(results: Path) -> Iterator[str]:
     yield from table(columns, sorted(rows, key=lambda row: (row[0], row[1])))
 
 
-def _minima(results: Path) -> int:
-    return next((item['judged']['minima'] for item in load_rows(results).values() if 'judged' in item), 0)
+def _of_minima(results: Path, name: str) -> float | None:
+    """Return what is the same for all rows; of some that are stored it is not known."""
+    return next((item['judged'][name] for item in load_rows(results).values() if name in item.get('judged', {})), None)
+
+
+def _spread(results: Path) -> str:
+    spread = _of_minima(results, 'minima_spread')
+    return '' if spread is None else f'; who gives all the same energy errs by {1e3 * spread:.0f} meV/atom'
 
 
 def _model_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -186,25 +193,36 @@ def _model_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
 def _starts(results: Path) -> Iterator[str]:
     yield '## A pretrained start'
     yield ''
-    source = ROWS['pretrained_tersoff']
-    potential, atoms = source.source
-    yield STARTS.format(model=source.model, labels=source.labels, potential=potential, atoms=atoms)
+    yield STARTS
     yield ''
     found = load_rows(results)
-    curve = scratch_curve(found)
     columns = (
+        'pretrained',
         'training',
         'labels',
         'seconds',
         'minima, meV/atom',
         'rank of minima',
         'rank of relaxed',
+        'best of three, eV/atom',
         'labels from scratch',
     )
     rows = []
-    for name, item in found.items():
-        if name.startswith(('finetuned', 'atten')):
-            cells = _model_row(name, item)
-            worth = equivalent(curve, item['judged']['minima_rms']) if name.startswith('finetuned') else ''
-            rows.append((*cells[:5], cells[6], worth))
-    yield from table(columns, sorted(rows, key=lambda row: (row[0], row[1])))
+    for family, scratch in FAMILIES.items():
+        curve = scratch_curve(found, family)
+        for name, item in found.items():
+            if name.startswith(family) or scratch.fullmatch(name):
+                cells = _model_row(name, item)
+                begins = name.startswith(family)
+                worth = equivalent(curve, item['judged']['minima_rms']) if begins else ''
+                rows.append((_source_of(name), *cells[:5], cells[6], cells[8], worth))
+    yield from table(columns, rows)
+
+
+def _source_of(name: str) -> str:
+    """Return in words what the pretrained model of a row was trained on."""
+    if not ROWS[name].start:
+        return ''
+    source = ROWS[ROWS[name].start]
+    potential, atoms = source.source
+    return f'{source.model}, {source.labels} labels of Si{atoms}, `{potential}`'

@@ -129,6 +129,14 @@ def _starts() -> dict[str, Row]:
     rows = {
         'pretrained_tersoff': Row('se_atten, 10,000 steps', 200, parameters={**network, **_cold(10000)}, source=source)
     }
+    rows['pretrained_si16'] = Row('se_e2_a, 20,000 steps', 150, parameters=_cold(20000), source=(TARGET, 16))
+    for n in (15, 30, 60):
+        rows[f'continued_{n:03d}'] = Row(
+            'se_e2_a, 2,000 steps from the pretrained one',
+            n,
+            parameters={'warm': {'steps': 2000}},
+            start='pretrained_si16',
+        )
     for n in (15, 30, 60, 120):
         rows[f'finetuned_{n:03d}'] = Row(
             'se_atten, 2,000 steps from the pretrained one',

@@ -15,7 +15,7 @@ from benchmarks.training_cost.jobs import Training, run
 from benchmarks.training_cost.ladder import seconds_to
 
 LABELS, EARLIER, UNSEEN = 24, 16, 10
-COLD, WARM = 800, (50, 200, 800)
+COLD, WARM = 400, (100, 400)
 # Small, so that the minutes go into steps and not into anything else.
 NETWORK = {
     'descriptor': {'neuron': [8, 16], 'axis_neuron': 4},

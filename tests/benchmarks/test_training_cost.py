@@ -33,9 +33,10 @@ def test_an_error_is_worth_as_many_labels_as_the_power_law_says():
 def test_the_best_training_from_scratch_counts():
     found = {
         name: {'labels': labels, 'judged': {'minima_rms': error}}
-        for name, labels, error in (('atten_a', 60, 0.2), ('atten_b', 60, 0.1), ('finetuned', 30, 0.0))
+        for name, labels, error in (('atten_1_060', 60, 0.2), ('atten_2_060', 60, 0.1), ('finetuned_030', 30, 0.0))
     }
-    assert scratch_curve(found) == {60: 0.1}
+    assert scratch_curve(found, 'finetuned_') == {60: 0.1}
+    assert scratch_curve(found, 'continued_') == {}
 
 
 @pytest.mark.parametrize('name', [name for name, row in ROWS.items() if row.program not in (POD, MACE)])
