@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from aiida_prospect.methods.deepmd_input import build_input
 from aiida_prospect.workflows.protocols import load_protocol
 
 ROOT = Path(__file__).parents[2]
+PACKAGE_FOLDERS = ('plugins', 'calculations', 'parsers', 'workflows')
 TYPE_MAP = ['Si']
 ELSEWHERE = ('options', 'escalation')
 SUFFIXES = {'tensorflow': '.pb', 'pytorch': '.pth', 'pod': ''}
@@ -95,8 +97,10 @@ def environment(changes: Mapping[str, str | None] | None = None) -> dict[str, st
 
 
 def package_tree() -> Path:
-    """Lay the package out for interpreters that have not installed it."""
-    tree = ROOT / 'build' / 'benchmark_tree'
+    """Lay the package out for interpreters that have not installed it; one folder for each set of modules."""
+    tracked = [path for name in PACKAGE_FOLDERS for path in (ROOT / name).rglob('*.py')]
+    listed = '\n'.join(sorted(str(path.relative_to(ROOT)) for path in tracked))
+    tree = ROOT / 'build' / 'benchmark_trees' / hashlib.sha256(listed.encode()).hexdigest()[:12]
     if not tree.is_dir():
         subprocess.run([sys.executable, str(ROOT / 'deploy' / 'link_tree.py'), str(tree)], check=True)
     return tree

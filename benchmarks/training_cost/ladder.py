@@ -59,10 +59,15 @@ def climb(laboratory: Laboratory, names: Sequence[str]) -> None:
         if ladder.warm and not (laboratory.work / BASE / stages.MODEL_FILE).is_file():
             _base(laboratory)
         for steps in ladder.steps:
-            path = laboratory.results / 'ladder' / f'{_slug(name)}_{steps:05d}.json'
+            path = laboratory.results / 'ladder' / f'{name_of(name, steps)}.json'
             if not path.is_file():
                 outcome = _train(laboratory, laboratory.work / path.stem, ladder, steps)
                 _store(path, {'ladder': name, 'steps': steps, **outcome})
+
+
+def name_of(ladder: str, steps: int) -> str:
+    """Return the name under which a training of a ladder is stored."""
+    return f'{_slug(ladder)}_{steps:05d}'
 
 
 def _slug(name: str) -> str:
@@ -117,6 +122,7 @@ def seconds_to(ladder: Sequence[Mapping[str, Any]], wanted: float) -> float | No
     :param wanted: eV/atom.
     :return: ``None`` if the longest training does not come to it.
     """
+    ladder = [item for item in ladder if item['process']['cpu'] is not None]
     seconds = np.array([item['process']['cpu'] for item in ladder])
     errors = np.minimum.accumulate([item['errors']['validation']['energy_shifted'] for item in ladder])
     below = np.flatnonzero(errors <= wanted)

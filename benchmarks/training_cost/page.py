@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.training_cost import data, judge, ladder, stages, threads
 from benchmarks.training_cost.jobs import Training
 from benchmarks.training_cost.learning import FAMILIES, equivalent, scratch_curve
-from benchmarks.training_cost.rows import ROWS
+from benchmarks.training_cost.rows import PYTORCH, ROWS, TENSORFLOW
 from benchmarks.training_cost.words import LADDER, MODELS, PREFACE, STAGES, STARTS, THREADS
 
 
@@ -24,10 +24,15 @@ def page(results: Path) -> Iterator[str]:
     for part in (_ladder, _threads, _stages, _models, _starts):
         yield ''
         yield from part(results)
-    missing = [f'`{name}`' for name in ROWS if not (results / 'models' / f'{name}.json').is_file()]
-    if missing:
-        yield ''
-        yield f'Rows that are defined and were not run: {", ".join(missing)}.'
+    yield ''
+    yield 'Defined and not run: ' + ', '.join(f'`{name}`' for name in _missing(results)) + '.'
+
+
+def _missing(results: Path) -> list[str]:
+    stored = {path.stem for path in results.rglob('*.json')}
+    steps = [ladder.name_of(name, count) for name, item in ladder.LADDERS.items() for count in item.steps]
+    cases = [f'threads_{program}' for program in (TENSORFLOW, PYTORCH)]
+    return [name for name in (*steps, *cases, *ROWS) if name not in stored]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
@@ -54,6 +59,11 @@ def _conditions(results: Path) -> Iterator[str]:
         for name, version in item['versions'].items():
             versions.setdefault(name, set()).add(version)
     yield f'Versions: {", ".join(f"{name} {chr(47).join(sorted(v))}" for name, v in versions.items())}.'
+    programs = {
+        name: version for item in load_rows(results).values() for name, version in item.get('programs', {}).items()
+    }
+    if programs:
+        yield f'Programs of trainings: {", ".join(f"{name} {version}" for name, version in programs.items())}.'
     commits = sorted({item['commit'] for item in found})
     yield f'Commits: {", ".join(commits)}. Dates: {min(i["date"] for i in found)} to {max(i["date"] for i in found)}.'
 
@@ -72,7 +82,7 @@ def _ladder(results: Path) -> Iterator[str]:
     rows = []
     for name, items in found.items():
         times = [ladder.seconds_to(items, wanted) for wanted in ladder.WANTED]
-        longest = max(item['process']['cpu'] for item in items)
+        longest = max(item['process']['cpu'] or 0.0 for item in items)
         rows.append((name, *(f'> {longest:.0f}' if t is None else f'{t:.0f}' for t in times)))
     yield from table(columns, rows)
     yield ''
@@ -92,9 +102,15 @@ def _frames_of_validation() -> int:
 def _ladder_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
     errors, stage = item['errors']['validation'], item['seconds'].get('train')
     steps = f'{item["steps"]:,}' if item['steps'] else '–'
-    training = '–' if stage is None else f'{stage:.0f}'
+    training = '–' if stage is None or item['process']['cpu'] is None else f'{stage:.0f}'
     energy, forces = f'{1e3 * errors["energy_shifted"]:.0f}', f'{errors["forces"]:.2f}'
-    return name, steps, f'{item["process"]["cpu"]:.0f}', training, energy, forces
+    return name, steps, _seconds(item), training, energy, forces
+
+
+def _seconds(item: Mapping[str, Any]) -> str:
+    # Of a training that was ended and taken up again they are not known.
+    spent = item['process']['cpu']
+    return '–' if spent is None else f'{spent:.0f}'
 
 
 def _threads(results: Path) -> Iterator[str]:
@@ -179,7 +195,7 @@ def _model_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         ROWS[name].model,
         item['labels'],
-        f'{item["process"]["cpu"]:.0f}',
+        _seconds(item),
         f'{1e3 * judged["minima_rms"]:.0f}',
         f'{judged["minima_rank"]:.2f}',
         f'{judged["relaxed"]} of {data.CRYSTALS_JUDGED}',
@@ -215,14 +231,18 @@ def _starts(results: Path) -> Iterator[str]:
                 cells = _model_row(name, item)
                 begins = name.startswith(family)
                 worth = equivalent(curve, item['judged']['minima_rms']) if begins else ''
-                rows.append((_source_of(name), *cells[:5], cells[6], cells[8], worth))
+                rows.append((_source_of(name, found), *cells[:5], cells[6], cells[8], worth))
     yield from table(columns, rows)
 
 
-def _source_of(name: str) -> str:
+def _source_of(name: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return in words what the pretrained model of a row was trained on."""
     if not ROWS[name].start:
         return ''
     source = ROWS[ROWS[name].start]
     potential, atoms = source.source
-    return f'{source.model}, {source.labels} labels of Si{atoms}, `{potential}`'
+    known = found.get(ROWS[name].start)
+    error = (
+        '' if known is None else f', errs there by {1e3 * known["errors"]["training"]["energy_shifted"]:.0f} meV/atom'
+    )
+    return f'{source.model}, {source.labels} labels of Si{atoms}, `{potential}`{error}'

@@ -13,20 +13,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aiida_prospect.calculations.runners.train import ONE_THREAD
+from aiida_prospect.calculations.runners.train import FLAG, INPUT_FILE, ONE_THREAD
+from aiida_prospect.common.enums import Backend
+from aiida_prospect.methods.deepmd_input import TRAINING_FOLDER, VALIDATION_FOLDER
+from aiida_prospect.methods.deepmd_systems import write_systems
 from benchmarks.conditions import conditions
 from benchmarks.training_cost import data
-from benchmarks.training_cost.jobs import Process, Training, one_thread
+from benchmarks.training_cost.jobs import TYPE_MAP, Process, Training, one_thread
 from benchmarks.training_cost.models import Laboratory
 
-STEPS = 600
+STEPS = 300
 LABELS = 60
+PARAMETERS = {'cold': {'steps': STEPS}, 'descriptor': {'sel': [80]}, 'repulsion': None}
 # Zero leaves the choice to TensorFlow and PyTorch, which take all cores that they see.
 BY_DEFAULT: dict[str, str | None] = {**dict.fromkeys(ONE_THREAD, '0'), 'OMP_NUM_THREADS': None}
 TOGETHER = 4
 CASES: dict[str, tuple[int, Mapping[str, str | None]]] = {
     'one training, one thread': (1, one_thread(1)),
-    'one training, two threads': (1, one_thread(2)),
     'one training, threads by default': (1, BY_DEFAULT),
     'four trainings, one thread each': (TOGETHER, one_thread(1)),
     'four trainings, threads by default': (TOGETHER, BY_DEFAULT),
@@ -50,14 +53,14 @@ def _case(
     laboratory: Laboratory, program: str, count: int, variables: Mapping[str, str | None], *, seed: int
 ) -> dict[str, float]:
     labels = data.Surface().labels(LABELS, data.SEEDS['training'], laboratory.data)
-    unseen = data.validation(laboratory.data).select(range(10))
     folders = [laboratory.work / f'threads_{program}_{number}' for number in range(count)]
     for number, folder in enumerate(folders):
-        parameters = {'cold': {'steps': STEPS}, 'compression': None}
-        Training('deepmd', program, parameters=parameters, seed=10 * seed + number).write(folder, labels, unseen)
-    changes = {'DP_BACKEND': program, **variables}
-    command = [laboratory.python(program), '-m', Training().module]
-    processes = [Process(command, folder, changes).begin() for folder in folders]
+        job = Training('deepmd', program, parameters=PARAMETERS, seed=10 * seed + number)
+        job.write(folder, labels, labels.select(range(10)))
+        for name in (TRAINING_FOLDER, VALIDATION_FOLDER):
+            write_systems(labels, folder / name, TYPE_MAP)
+    command = [laboratory.python(program), '-m', 'deepmd', FLAG[Backend(program)], 'train', INPUT_FILE]
+    processes = [Process([*command, '--skip-neighbor-stat'], folder, variables).begin() for folder in folders]
     usage = [process.end() for process in processes]
     return {
         'wall': max(item['wall'] for item in usage),
@@ -67,7 +70,7 @@ def _case(
 
 
 def _speed(folder: Path) -> float:
-    found = SPEED.findall((folder / 'train.log').read_text(errors='replace'))
+    found = SPEED.findall((folder / 'process.log').read_text(errors='replace'))
     return 1e3 * float(found[-1])
 
 

@@ -4,7 +4,8 @@ PREFACE = """\
 Made by `python -m benchmarks.training_cost table` from the results under `benchmarks/results/training_cost`;
 the commands that make these are in the help of the module. Labels: frames of relaxations of random Si8 on the
 SNAP of Zuo et al. (2020), half of them minima. Seconds are those of a processor, import and test of the model
-included, unless it says otherwise.\
+included, unless it says otherwise; where a training was interrupted and taken up again they are not known.
+Errors without a rank near one are of little use: a search asks which minimum is the lowest.\
 """
 
 LADDER = """\
