@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RUNNERS = sorted((ROOT / 'calculations' / 'runners').glob('[!_]*.py'))
-ON_THE_CLUSTER = {'numpy', 'scipy', 'ase', 'deepmd', 'lammps'}
+# `torch` comes with the PyTorch backend of DeePMD-kit, and only what evaluates its models imports it, inside of a function.
+ON_THE_CLUSTER = {'numpy', 'scipy', 'ase', 'deepmd', 'lammps', 'torch'}
 EXTRAS = ('aiida_quantumespresso', 'aiida_pseudo', 'aiida_vasp', 'deepmd', 'lammps', 'tensorflow', 'torch')
 
 PRINT_GRAPH = """
