@@ -13,6 +13,7 @@ from aiida.orm import Dict
 from aiida_prospect.calculations.base import RunnerCalculation, define_failures
 from aiida_prospect.calculations.ensemble import write_ensemble
 from aiida_prospect.calculations.runners import evaluate as runner
+from aiida_prospect.calculations.runtime import EVALUATION
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 
@@ -32,12 +33,7 @@ class EvaluateCalculation(RunnerCalculation):
 
     RUNTIME: ClassVar[tuple[str, ...]] = (
         'aiida_prospect.calculations.runners.evaluate',
-        'aiida_prospect.common',
-        'aiida_prospect.methods.evaluators',
-        'aiida_prospect.methods.lammps_box',
-        'aiida_prospect.methods.lammps_potentials',
-        'aiida_prospect.methods.pod_model',
-        'aiida_prospect.methods.pw_calculator',
+        *EVALUATION,
     )
     STEM = 'evaluate'
 

@@ -15,6 +15,7 @@ from aiida.orm import Dict, RemoteData
 from aiida_prospect.calculations.base import RunnerCalculation, define_failures, file_of
 from aiida_prospect.calculations.ensemble import write_ensemble
 from aiida_prospect.calculations.runners import relax as runner
+from aiida_prospect.calculations.runtime import EVALUATION
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
@@ -82,12 +83,7 @@ class RelaxCalculation(RunnerCalculation):
 
     RUNTIME = (
         'aiida_prospect.calculations.runners.relax',
-        'aiida_prospect.common',
-        'aiida_prospect.methods.evaluators',
-        'aiida_prospect.methods.lammps_box',
-        'aiida_prospect.methods.lammps_potentials',
-        'aiida_prospect.methods.pod_model',
-        'aiida_prospect.methods.pw_calculator',
+        *EVALUATION,
         'aiida_prospect.methods.relaxation',
     )
     STEM = 'relax'

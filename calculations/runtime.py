@@ -6,6 +6,16 @@ from importlib.resources import files
 
 from aiida.common.folders import Folder
 
+# What evaluates potentials of all kinds.
+EVALUATION = (
+    'aiida_prospect.common',
+    'aiida_prospect.methods.evaluators',
+    'aiida_prospect.methods.lammps_box',
+    'aiida_prospect.methods.lammps_potentials',
+    'aiida_prospect.methods.pod_model',
+    'aiida_prospect.methods.pw_calculator',
+)
+
 
 def copy_runtime(folder: Folder, *modules: str) -> list[str]:
     """Copy modules of this package into a job's folder, under their own import paths.

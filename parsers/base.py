@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from aiida.parsers import Parser
 
 from aiida_prospect.calculations.runners.evaluate import STATISTICS
+from aiida_prospect.common.frames import Frames
 
 LINES_SHOWN = 5
 
@@ -32,3 +35,14 @@ class RunnerParser(Parser):
             return 'not even an error stream'
         lines = self.retrieved.base.repository.get_object_content(name).strip().splitlines()
         return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'
+
+
+def filled(frames: Frames, result: Frames, names: Iterable[str]) -> Frames:
+    """Return the frames that a job was given with what it found; of its file only the results count.
+
+    :param names: fields that are results.
+    :raises ValueError: if the file is about other frames.
+    """
+    if not (np.array_equal(frames.numbers, result.numbers) and np.array_equal(frames.offsets, result.offsets)):
+        raise ValueError('it holds other frames than were asked for')
+    return frames.replace(**{name: getattr(result, name) for name in names})

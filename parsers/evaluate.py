@@ -13,7 +13,9 @@ from aiida.orm import Dict
 from aiida_prospect.calculations.runners import evaluate as runner
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.parsers.base import RunnerParser
+from aiida_prospect.parsers.base import RunnerParser, filled
+
+RESULTS = ('energy', 'forces', 'stress', 'energy_spread', 'forces_spread', 'status', 'reason')
 
 
 class EvaluateParser(RunnerParser):
@@ -32,7 +34,7 @@ class EvaluateParser(RunnerParser):
             found_by_scheduler = self.node.exit_status
             return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self.last_words())
         try:
-            evaluated = self._merge(Frames.load(path))
+            evaluated = filled(self.node.inputs.frames.frames, Frames.load(path), RESULTS)
         except (BadZipFile, OSError, ValueError) as exception:
             return self.exit_codes.ERROR_INVALID_RESULT.format(cause=exception)
         self.out('evaluated', DatasetData(evaluated))
@@ -41,14 +43,3 @@ class EvaluateParser(RunnerParser):
         if missing and not self.node.exit_status:
             return self.exit_codes.ERROR_INCOMPLETE.format(evaluated=len(evaluated) - missing, frames=len(evaluated))
         return None
-
-    def _merge(self, result: Frames) -> Frames:
-        """Return the input frames with what was found; of the file only the results count.
-
-        :raises ValueError: if the file is about other frames.
-        """
-        frames: Frames = self.node.inputs.frames.frames
-        if not (np.array_equal(frames.numbers, result.numbers) and np.array_equal(frames.offsets, result.offsets)):
-            raise ValueError('it holds other frames than were asked for')
-        names = ('energy', 'forces', 'stress', 'energy_spread', 'forces_spread', 'status', 'reason')
-        return frames.replace(**{name: getattr(result, name) for name in names})

@@ -15,7 +15,7 @@ from aiida_prospect.calculations.runners import relax as runner
 from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.parsers.base import RunnerParser
+from aiida_prospect.parsers.base import RunnerParser, filled
 
 RESULTS = (
     'positions',
@@ -48,7 +48,8 @@ class RelaxParser(RunnerParser):
         if not (folder / runner.RESULT).is_file():
             return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self.last_words())
         try:
-            relaxed = self._merge(Frames.load(folder / runner.RESULT))
+            given = self.node.inputs.frames.frames.select(self._slice())
+            relaxed = filled(given, Frames.load(folder / runner.RESULT), RESULTS)
             trajectories = self._trajectories(folder / runner.TRAJECTORIES)
         except (BadZipFile, OSError, ValueError) as exception:
             return self.exit_codes.ERROR_INVALID_RESULT.format(cause=exception)
@@ -61,16 +62,6 @@ class RelaxParser(RunnerParser):
             cause = statistics.get('stopped') or self.last_words()
             return self.exit_codes.ERROR_UNFINISHED.format(ended=ended, frames=len(relaxed), cause=cause)
         return None
-
-    def _merge(self, result: Frames) -> Frames:
-        """Return the input frames with what was found; of the file only the results count.
-
-        :raises ValueError: if the file is about other frames.
-        """
-        frames: Frames = self.node.inputs.frames.frames.select(self._slice())
-        if not (np.array_equal(frames.numbers, result.numbers) and np.array_equal(frames.offsets, result.offsets)):
-            raise ValueError('it holds other frames than were asked for')
-        return frames.replace(**{name: getattr(result, name) for name in RESULTS})
 
     def _slice(self) -> range:
         return sliced(len(self.node.inputs.frames), self.node.inputs.parameters.get_dict())

@@ -78,6 +78,43 @@ def test_runner_needs_only_what_the_cluster_has(graph, name):
     assert {item.partition('.')[0] for item in foreign} - sys.stdlib_module_names <= ON_THE_CLUSTER
 
 
+PRINT_RUNTIMES = """
+import json, sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from aiida.common.folders import Folder
+from aiida_prospect.calculations.base import RunnerCalculation
+from aiida_prospect.calculations.runtime import copy_runtime
+
+runtimes = {}
+for entry in entry_points(group='aiida.calculations'):
+    if entry.value.startswith('aiida_prospect.') and 'functions' not in entry.value:
+        runtime = getattr(entry.load(), 'RUNTIME', None)
+        if runtime:
+            with TemporaryDirectory() as folder:
+                paths = [Path(path).with_suffix('') for path in copy_runtime(Folder(folder), *runtime)]
+            names = ['.'.join(path.parent.parts if path.name == '__init__' else path.parts) for path in paths]
+            runtimes[entry.name] = [runtime[0], names]
+print(json.dumps(runtimes))
+"""
+
+
+def test_a_job_takes_along_all_that_its_runner_imports(graph, tree):
+    """Where the package is not installed a job has what was copied into its folder, and nothing else of ours."""
+    runtimes = json.loads(run_python('-c', PRINT_RUNTIMES, tree=tree))
+    missing = {}
+    for name, (runner, copied) in runtimes.items():
+        needed, waiting = set(), {runner}
+        while waiting:
+            module = waiting.pop()
+            needed.add(module)
+            waiting |= {item for item in graph[module] if item.startswith('aiida_prospect')} - needed
+        missing[name] = needed - set(copied)
+    assert len(missing) > 3
+    assert not any(missing.values()), missing
+
+
 def test_optional_extras_are_not_needed_to_import(tree):
     """All modules of the package can be imported where no code and no backend is installed."""
     run_python('-c', IMPORT_ALL_WITHOUT.format(absent=EXTRAS), tree=tree)
