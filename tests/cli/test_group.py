@@ -23,7 +23,7 @@ class Nothing(WorkChain):
 
 def test_in_the_foreground(monkeypatch):
     monkeypatch.setattr(foreground, 'describe', lambda node: ('a', 'a'))
-    group = orm.Group('in the foreground').store()
+    group = orm.Group('run in the foreground').store()
     node = foreground.run(Nothing.get_builder(), group)
     assert [member.pk for member in group.nodes] == [node.pk]
 
@@ -33,7 +33,7 @@ def test_submitted(monkeypatch):
     """The group is made the first time and used the second."""
     monkeypatch.setattr('aiida.engine.submit', lambda builder: orm.WorkChainNode().store())
     for _ in range(2):
-        arguments = ['search', 'Si4', '--python', 'python@localhost', '--group', 'silicon', '--submit']
+        arguments = ['search', 'Si4', '--python', 'python@localhost', '--group', 'submitted to it', '--submit']
         done = CliRunner().invoke(cmd_root, arguments)
         assert done.exit_code == 0, done.output
-    assert len(orm.load_group('silicon').nodes) == 2
+    assert len(orm.load_group('submitted to it').nodes) == 2
