@@ -40,7 +40,9 @@ def command() -> str:
         program = [str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name]
     else:
         program = ['-m', specification.name.removesuffix('.__main__')]
-    return shlex.join(['python', *program, *sys.argv[1:]])
+    # Interpreters of other environments lie elsewhere on other machines.
+    words = ['PYTHON' if Path(word).is_absolute() and 'python' in Path(word).name else word for word in sys.argv[1:]]
+    return shlex.join(['python', *program, *words])
 
 
 def commit() -> str:
