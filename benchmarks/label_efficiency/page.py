@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from benchmarks.label_efficiency.rates import hit_of, n_final, n_labels, quartil
 from benchmarks.label_efficiency.store import RESULTS, optimizer_of, read, stored
 from benchmarks.label_efficiency.systems import SYSTEMS, System
 from benchmarks.label_efficiency.truth import WINDOW
+from benchmarks.markdown import table
 
 DOCS = Path(__file__).parents[2] / 'docs'
 PAGE = DOCS / 'benchmarks_label_efficiency.md'
@@ -47,15 +48,6 @@ scratch, displaces by 0.4 Å × 0.6^cycle, and stops when the ten lowest cluster
 SNAP and the force field of the searches, ML-POD, are both linear in many-body descriptors, which may flatter the
 searches on Si8 and Si16. Stillinger–Weber, EIM, BOP and Streitz–Mintmire (variable charges) are of other families.
 """
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
-    """Yield the lines of a table in Markdown."""
-    yield f'| {" | ".join(header)} |'
-    yield f'|{"---|" * len(header)}'
-    for row in rows:
-        yield f'| {" | ".join(map(str, row))} |'
-    yield ''
 
 
 def write_page() -> None:

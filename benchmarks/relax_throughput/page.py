@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import table
 from benchmarks.relax_throughput.rows import ROOT, Row, optimiser_rows, rows
 from benchmarks.relax_throughput.shares import PATH as SHARES
 
@@ -57,15 +58,6 @@ def page() -> Iterator[str]:
 def load(row: Row) -> dict[str, Any] | None:
     """Return the result of a row, if it was run."""
     return json.loads(row.path.read_text()) if row.path.is_file() else None
-
-
-def table(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yield a table."""
-    yield f'| {" | ".join(columns)} |'
-    yield f'|{"---|" * len(columns)}'
-    for line in lines:
-        yield f'| {" | ".join(str(cell) for cell in line)} |'
-    yield ''
 
 
 def _conditions(wanted: Iterable[Row]) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.training_cost import data, judge, ladder, stages, threads
 from benchmarks.training_cost.jobs import Training
 from benchmarks.training_cost.learning import FAMILIES, equivalent, scratch_curve
@@ -33,14 +34,6 @@ def _missing(results: Path) -> list[str]:
     steps = [ladder.name_of(name, count) for name, item in ladder.LADDERS.items() for count in item.steps]
     cases = [f'threads_{program}' for program in (TENSORFLOW, PYTORCH)]
     return [name for name in (*steps, *cases, *ROWS) if name not in stored]
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yield a table."""
-    yield f'| {" | ".join(columns)} |'
-    yield f'|{"---|" * len(columns)}'
-    for row in rows:
-        yield f'| {" | ".join(str(cell) for cell in row)} |'
 
 
 def load_rows(results: Path) -> dict[str, dict[str, Any]]:
