@@ -70,7 +70,6 @@ def _ladder(results: Path) -> Iterator[str]:
     yield ''
     columns = ('training', 'steps', 'seconds', 'of these the steps (clock)', 'energies, meV/atom', 'forces, eV/Å')
     yield from table(columns, [_ladder_row(name, item) for name, items in found.items() for item in items])
-    yield ''
     columns = ('seconds to an error of', *(f'{1e3 * wanted:.0f} meV/atom' for wanted in ladder.WANTED))
     rows = []
     for name, items in found.items():
@@ -78,7 +77,6 @@ def _ladder(results: Path) -> Iterator[str]:
         longest = max(item['process']['cpu'] or 0.0 for item in items)
         rows.append((name, *(f'> {longest:.0f}' if t is None else f'{t:.0f}' for t in times)))
     yield from table(columns, rows)
-    yield ''
     yield 'Between two trainings of a ladder the seconds are interpolated.'
 
 
