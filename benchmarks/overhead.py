@@ -136,7 +136,7 @@ def run_cycle(n_pool: int, n_labels: int) -> dict[str, Any]:
     settings['cycle'] = 2
     watch.time('select', choose, pool=pool, clusters=clusters, parameters=orm.Dict(settings), cycle_01=labels)
 
-    values = {**load_protocol('pool', 'fast'), 'composition': COMPOSITION, 'seed': 1, 'origin_prefix': 'c01-'}
+    values = {**load_protocol('pool', 'fast'), 'composition': COMPOSITION, 'seed': 1, 'cycle': 1}
     values |= load_protocol('search')['refill']
     refill = CalculationFactory('prospect.refill_pool')
     refilled = watch.time('refill', refill, pool=pool, clusters=clusters, parameters=orm.Dict(values))

@@ -119,7 +119,12 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
 
     @property
     def _n_wanted(self) -> int:
-        """The number of labels that this cycle asks for; the first one for what is not there yet."""
+        """The number of labels that this cycle asks for; the first one for what is not there yet.
+
+        No labels if nothing but new crystals is missing until the search is at its end.
+        """
+        if self.ctx.assessment is not None and not self.ctx.assessment.get_dict().get('needs_labels', True):
+            return 0
         values = self.inputs.parameters['selection']
         wanted = max(values['n_initial'] - self._n_usable, 0) if self.ctx.cycle == 0 else values['n_select']
         limit = self.inputs.budget.get_dict().get('max_labels')
@@ -225,7 +230,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
                 **self.inputs.pool.parameters.get_dict(),
                 **self.inputs.parameters['refill'],
                 'seed': self.inputs.seed.value,
-                'origin_prefix': f'c{self.ctx.cycle:02d}-',
+                'cycle': self.ctx.cycle,
             }
             refilled, node = refill_pool.run_get_node(
                 pool=self.ctx.pool,

@@ -134,6 +134,8 @@ class Search:
         values = dict(self.settings.selection['selection'])
         first, later = values.pop('n_initial'), values.pop('n_select')
         wanted = max(first - sum(map(count_usable, self.labels.values())), 0) if number == 0 else later
+        if number > 0 and not self.outcome.cycles[-1].assessment['needs_labels']:
+            wanted = 0
         limit = self.settings.search['budget']['max_labels']
         if limit is not None:
             wanted = min(wanted, limit - self._n_labels)
@@ -153,7 +155,7 @@ class Search:
             **self.settings.pool,
             **self.settings.search['refill'],
             'seed': self.settings.seed,
-            'origin_prefix': f'c{number:02d}-',
+            'cycle': number,
         }
         try:
             return refill_from_parameters(clustered.frames, clustered.clusters.labels, parameters)[0]

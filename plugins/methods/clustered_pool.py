@@ -14,6 +14,7 @@ from aiida_prospect.methods.clusters import Clusters, ClusterSettings, cluster
 from aiida_prospect.methods.convergence import ConvergenceSettings, assess
 from aiida_prospect.methods.finalists import choose_finalists
 from aiida_prospect.methods.fingerprints import FingerprintSettings, fingerprints
+from aiida_prospect.methods.refill import is_new
 from aiida_prospect.methods.selection.base import SelectionRequest, load_strategy
 from aiida_prospect.methods.selection.candidates import choose
 
@@ -94,7 +95,8 @@ class ClusteredPool:
         cycle = values.pop('cycle')
         spectra = {name: self.spectra_of(labels[name]) for name in sorted(labels)}
         settings = ConvergenceSettings(**values)
-        assessment = assess(self.frames, self.clusters, self.spectra, labels, spectra, settings, previous)
+        new = is_new(self.frames, cycle)
+        assessment = assess(self.frames, self.clusters, self.spectra, labels, spectra, settings, previous, new)
         return {'cycle': cycle, **assessment}
 
     def finalists(self, parameters: Mapping[str, Any], labels: Labels) -> Frames:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import FloatArray, Frames
@@ -23,6 +24,8 @@ class ConvergenceSettings:
     :param n_clusters: number of the lowest clusters that count.
     :param max_fall: how far their energies may have fallen in the last relaxation, eV per atom.
     :param patience: number of successive cycles in which they must have fallen no further.
+    :param n_explored: number of new random crystals that must have been relaxed to an end in these cycles. A minimum
+        that a share ``p`` of all crystals leads to is missed with a chance of ``(1 - p) ** n_explored``.
     :param max_error: largest difference of ensemble and label at each of these minima, eV per atom.
     :param tolerance: distance of fingerprints up to which a label is one of the minimum. Twice that of equal
         structures: from cycle to cycle a minimum moves with the ensemble, by 3 % of its volume for this distance, which
@@ -32,12 +35,15 @@ class ConvergenceSettings:
     n_clusters: int = 5
     max_fall: float = 0.01
     patience: int = 1
+    n_explored: int = 0
     max_error: float = 0.02
     tolerance: float = 2 * TOLERANCE
 
     def __post_init__(self) -> None:
         if self.n_clusters < 1 or self.patience < 1:
             raise ValueError(f'`n_clusters` and `patience` must be at least 1, got {self.n_clusters}, {self.patience}')
+        if self.n_explored < 0:
+            raise ValueError(f'`n_explored` must not be negative, it is {self.n_explored}')
 
 
 def assess(
@@ -48,30 +54,35 @@ def assess(
     label_fingerprints: Mapping[str, FloatArray],
     settings: ConvergenceSettings | None = None,
     previous: Mapping[str, Any] | None = None,
+    new: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Judge a relaxed pool.
 
     *Stable*: ``energy_initial`` of the pool is the energy of the previous cycle's structures under the current
     ensemble. The lowest clusters of then and now are compared rank by rank, within each composition, and none may have
     fallen by more than ``max_fall``. So a new lower cluster, or a basin that gets deeper, forbids to stop, while a new
-    potential alone does not. *Confirmed*: near each of the lowest minima there is a label whose energy agrees with the
-    ensemble's.
+    potential alone does not. Enough new crystals must have been relaxed since, unless the pool takes in none any more.
+    *Confirmed*: near each of the lowest minima there is a label whose energy agrees with the ensemble's.
 
     :param labels: of all cycles, by names that sort by cycle; the last one calibrates the ensemble.
     :param label_fingerprints: the same names, (n_frames, d) each.
     :param previous: what this function returned for the cycle before.
-    :return: a JSON-able assessment: ``converged``, ``reason`` in words, and every number. Unknown numbers are ``None``.
+    :param new: (n_frames,), which crystals came into the pool in this cycle; none if not given.
+    :return: a JSON-able assessment: ``converged``, ``reason`` in words, ``needs_labels``, which is false if nothing but
+        new crystals is missing, and every number. Unknown numbers are ``None``.
     """
     settings = settings or ConvergenceSettings()
     names = sorted(labels)
     lowest = clusters.representatives[: settings.n_clusters]
-    stability = _stability(pool, clusters, settings, previous)
+    new = np.zeros(len(pool), dtype=bool) if new is None else new
+    stability = _stability(pool, clusters, settings, previous, new)
     confirmation = _confirmation(pool, lowest, fingerprints, labels, label_fingerprints, settings)
     converged = bool(stability['stable'] and confirmation['confirmed'])
     reason = f'{stability.pop("sentence")}; {confirmation.pop("sentence")}'
     return _without_nan(
         {
             'converged': converged,
+            'needs_labels': not (stability.pop('quiet') and confirmation['confirmed']),
             'reason': reason,
             'stability': stability,
             'confirmation': confirmation,
@@ -87,26 +98,35 @@ def assess(
 
 
 def _stability(
-    pool: Frames, clusters: Clusters, settings: ConvergenceSettings, previous: Mapping[str, Any] | None
+    pool: Frames,
+    clusters: Clusters,
+    settings: ConvergenceSettings,
+    previous: Mapping[str, Any] | None,
+    new: NDArray[np.bool_],
 ) -> dict[str, Any]:
     falls = falls_of_lowest(pool, clusters, settings.n_clusters)
     known = len(falls) > 0 and bool(np.all(np.isfinite(falls)))
-    quiet = known and bool(np.max(falls) <= settings.max_fall)
-    before = previous['stability']['quiet_cycles'] if previous else 0
-    quiet_cycles = before + 1 if quiet else 0
-    stable = quiet_cycles >= settings.patience
+    before = previous['stability'] if previous else {}
+    quiet_cycles = explored = 0
+    if known and np.max(falls) <= settings.max_fall:
+        quiet_cycles = 1 + before.get('quiet_cycles', 0)
+        explored = int(np.sum(new & (clusters.labels >= 0))) + before.get('explored', 0)
+    quiet = quiet_cycles >= settings.patience
     if known:
         sentence = (
             f'the {len(falls)} lowest clusters fell by at most {1000 * max(float(np.max(falls)), 0):.1f} meV/atom '
-            f'(allowed: {1000 * settings.max_fall:g}), quiet cycles: {quiet_cycles} (needed: {settings.patience})'
+            f'(allowed: {1000 * settings.max_fall:g}), quiet cycles: {quiet_cycles} (needed: {settings.patience}), '
+            f'new crystals relaxed in them: {explored} (needed: {settings.n_explored})'
         )
     elif len(falls):
         sentence = 'how far the lowest clusters fell is not known'
     else:
         sentence = 'there is no minimum'
     return {
-        'stable': stable,
+        'stable': quiet and (explored >= settings.n_explored or not new.any()),
+        'quiet': quiet,
         'quiet_cycles': quiet_cycles,
+        'explored': explored,
         'largest_fall': float(np.max(falls)) if known else None,
         'falls': falls.tolist(),
         'sentence': sentence,

@@ -19,49 +19,79 @@ UNUSABLE = -1
 
 
 def surplus(
-    labels: IntArray, energies: FloatArray | None, keep_per_cluster: int, limit: int | None = None
+    labels: IntArray,
+    energies: FloatArray | None,
+    keep_per_cluster: int,
+    keep_share: float = 1.0,
+    limit: int | None = None,
 ) -> NDArray[np.bool_]:
-    """Mark the frames that a pool can do without: unusable ones and all but the lowest of each cluster.
+    """Mark the frames that a pool can do without: unusable ones, copies of a minimum, and the highest minima.
 
-    :param labels: (n_frames,), cluster of each frame; −1: unusable; other negative ones are kept.
+    :param labels: (n_frames,), cluster of each frame, the lowest cluster first; −1: unusable; other negative ones are
+        kept.
     :param energies: (n_frames,), per atom; without them the first frames of a cluster stay.
-    :param keep_per_cluster: number of frames of a cluster that stay.
-    :param limit: mark at most so many: unusable ones first, then those of which there are most lower copies.
+    :param keep_per_cluster: number of frames of a cluster that stay, its lowest ones.
+    :param keep_share: number of clusters that stay, the lowest ones, in units of the number of frames.
+    :param limit: mark at most so many: unusable ones first, then those of which there are most lower copies, then the
+        highest clusters.
     :return: (n_frames,).
     :raises ValueError: if less than one frame is to stay, or the arrays differ in length.
     """
+    n_frames = len(labels)
     if keep_per_cluster < 1:
         raise ValueError(
             f'`keep_per_cluster` is {keep_per_cluster}: at least 1 must stay, or the minimum itself is lost'
         )
-    if energies is not None and len(energies) != len(labels):
-        raise ValueError(f'{len(labels)} labels for {len(energies)} frames: the clusters are those of another pool')
-    order = np.lexsort((np.zeros(len(labels)) if energies is None else energies, labels))
+    if not 0 < keep_share <= 1:
+        raise ValueError(f'`keep_share` is {keep_share}, expected more than 0 and at most 1')
+    if energies is not None and len(energies) != n_frames:
+        raise ValueError(f'{n_frames} labels for {len(energies)} frames: the clusters are those of another pool')
+    order = np.lexsort((np.zeros(n_frames) if energies is None else energies, labels))
     ordered = labels[order]
-    rank = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
-    copies = np.zeros(len(labels), dtype=np.int64)
+    rank = np.arange(n_frames) - np.searchsorted(ordered, ordered)
+    copies = np.zeros(n_frames, dtype=np.int64)
     copies[order] = np.where(ordered >= 0, np.maximum(rank - keep_per_cluster + 1, 0), 0)
-    copies[labels == UNUSABLE] = len(labels) + 1
-    marked = copies > 0
+    is_high = labels >= np.ceil(keep_share * n_frames)
+    # Whole numbers for unusable frames and copies, fractions for what is merely high.
+    dispensable = copies + np.where(is_high, labels / max(n_frames, 1), 0.0)
+    dispensable[labels == UNUSABLE] = n_frames + 1
+    marked = dispensable > 0
     if limit is not None:
-        marked[np.argsort(-copies, kind='stable')[limit:]] = False
+        marked[np.argsort(-dispensable, kind='stable')[limit:]] = False
     return marked
 
 
 def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[str, Any]) -> tuple[Frames, PoolReport]:
-    """Replace unusable frames and copies by new random crystals, see :func:`surplus` and :func:`refill`.
+    """Replace unusable frames, copies and high minima by new random crystals, see :func:`surplus` and :func:`refill`.
 
     :param labels: (n_frames,), cluster of each frame.
-    :param parameters: those of :class:`PoolSpec` and a ``seed``, and ``keep_per_cluster`` and ``max_new``;
-        ``n_structures`` has no effect and ``origin_prefix`` must differ from those before.
+    :param parameters: those of :class:`PoolSpec` and a ``seed``, the number of the ``cycle``, and ``keep_per_cluster``,
+        ``keep_share`` and ``max_new``; the values of ``n_structures`` and ``origin_prefix`` have no effect.
     :raises ValueError: if they do not fit.
     :raises PoolError: if no crystal can be made.
     """
     values = dict(parameters)
+    values['origin_prefix'] = origin_prefix(values.pop('cycle'))
     energies = None if pool.energy is None else pool.energy_per_atom
-    rng = generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
-    marked = surplus(labels, energies, values.pop('keep_per_cluster'), values.pop('max_new', None))
+    rng = generator_for(values.pop('seed', None), values['origin_prefix'])
+    limits = {name: values.pop(name) for name in ('keep_per_cluster', 'keep_share')}
+    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None))
     return refill(pool, marked, PoolSpec.from_parameters(values), rng)
+
+
+def origin_prefix(cycle: int) -> str:
+    """Return what the origins of crystals begin with that came into the pool in a cycle."""
+    return f'c{cycle:02d}-'
+
+
+def is_new(pool: Frames, cycle: int) -> NDArray[np.bool_]:
+    """Tell which crystals came into the pool in a cycle; in the first one all are new.
+
+    :return: (n_frames,).
+    """
+    if cycle == 0:
+        return np.ones(len(pool), dtype=bool)
+    return np.array([str(origin).startswith(origin_prefix(cycle)) for origin in pool.known('origin')], dtype=bool)
 
 
 def refill(

@@ -22,10 +22,10 @@ def found(silicon_phases):
     )
 
 
-def judge(pool, labels, previous=None, settings=SETTINGS):
+def judge(pool, labels, previous=None, settings=SETTINGS, new=None):
     points = fingerprints(pool)
     spectra = {name: fingerprints(frames, pool.elements) for name, frames in labels.items()}
-    assessment = assess(pool, cluster(pool, points), points, labels, spectra, settings, previous)
+    assessment = assess(pool, cluster(pool, points), points, labels, spectra, settings, previous, new)
     json.dumps(assessment, allow_nan=False)
     return assessment
 
@@ -123,6 +123,32 @@ def test_patience(found):
     assert restless['stability']['quiet_cycles'] == 0
 
 
+def test_new_crystals_must_have_been_relaxed_to_an_end(found):
+    settings = ConvergenceSettings(n_clusters=3, n_explored=8)
+    labels = {'cycle_00': labels_at(found, [0, 2, 4])}
+    new = np.arange(10) >= 4
+    pool = found.replace(status=np.where(np.arange(10) == 9, 'unphysical', 'converged'))
+    first = judge(pool, labels, settings=settings, new=new)
+    assert (first['converged'], first['needs_labels'], first['stability']['explored']) == (False, False, 5)
+    assert 'relaxed in them: 5 (needed: 8)' in first['reason']
+    second = judge(pool, labels, first, settings, new)
+    assert (second['converged'], second['stability']['explored']) == (True, 10)
+    fallen = judge(pool.replace(energy_initial=pool.energy_initial + 1), labels, first, settings, new)
+    assert (fallen['converged'], fallen['needs_labels'], fallen['stability']['explored']) == (False, True, 0)
+
+
+def test_a_pool_that_takes_in_no_crystals_needs_none(found):
+    settings = ConvergenceSettings(n_clusters=3, n_explored=100)
+    labels = {'cycle_00': labels_at(found, [0, 2, 4])}
+    assert judge(found, labels, settings=settings, new=np.zeros(10, dtype=bool))['converged']
+
+
+def test_unconfirmed_minima_need_labels(found):
+    settings = ConvergenceSettings(n_clusters=3, n_explored=100)
+    assessment = judge(found, {'cycle_00': labels_at(found, [0, 2])}, settings=settings, new=np.ones(10, dtype=bool))
+    assert assessment['needs_labels']
+
+
 def test_fewer_clusters_than_asked_for(found):
     pool = found.select([0, 1])
     assert judge(pool, {'cycle_00': labels_at(pool, [0])})['converged']
@@ -159,3 +185,5 @@ def test_best_labels_and_rejected_ones(found):
 def test_bad_settings():
     with pytest.raises(ValueError, match='at least 1'):
         ConvergenceSettings(n_clusters=0)
+    with pytest.raises(ValueError, match='n_explored'):
+        ConvergenceSettings(n_explored=-1)

@@ -3,7 +3,7 @@ import pytest
 
 from aiida_prospect.methods.pool.generate import generate
 from aiida_prospect.methods.pool.spec import PoolSpec
-from aiida_prospect.methods.refill import refill, surplus
+from aiida_prospect.methods.refill import is_new, refill, refill_from_parameters, surplus
 
 SPEC = PoolSpec({'Si': 4}, 10)
 
@@ -52,6 +52,9 @@ def test_misuse_is_refused(pool):
         surplus(np.zeros(3, dtype=int), None, 0)
     with pytest.raises(ValueError, match='another pool'):
         surplus(np.zeros(3, dtype=int), np.zeros(2), 1)
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match='keep_share'):
+            surplus(np.zeros(3, dtype=int), None, 1, share)
 
 
 def test_with_a_limit_unusable_frames_go_first_and_then_the_highest_copies():
@@ -59,4 +62,28 @@ def test_with_a_limit_unusable_frames_go_first_and_then_the_highest_copies():
     energies = np.array([3.0, 5.0, 1.0, 0.0, np.nan, 4.0, 9.0, 2.0])
     every = surplus(labels, energies, 1)
     for limit, expected in ((0, []), (1, [3]), (2, [3, 4]), (3, [0, 3, 4]), (9, np.flatnonzero(every).tolist())):
-        assert np.flatnonzero(surplus(labels, energies, 1, limit)).tolist() == expected
+        assert np.flatnonzero(surplus(labels, energies, 1, limit=limit)).tolist() == expected
+
+
+def test_the_highest_clusters_make_room_after_unusable_frames_and_copies():
+    labels = np.array([4, 0, 1, -1, 2, 0, -2, 3, 5, 0])
+    energies = np.array([5.0, 1.0, 2.0, 0.0, 3.0, 1.1, 0.0, 4.0, 6.0, 1.2])
+    assert np.flatnonzero(surplus(labels, energies, 2, 0.3)).tolist() == [0, 3, 7, 8, 9]
+    assert np.flatnonzero(surplus(labels, energies, 2, 0.25)).tolist() == [0, 3, 7, 8, 9]
+    for limit, expected in ((1, [3]), (2, [3, 9]), (3, [3, 8, 9]), (4, [0, 3, 8, 9])):
+        assert np.flatnonzero(surplus(labels, energies, 2, 0.3, limit)).tolist() == expected
+
+
+def test_what_is_new_in_a_cycle(pool):
+    parameters = {
+        'composition': {'Si': 4},
+        'seed': 1,
+        'keep_per_cluster': 1,
+        'keep_share': 0.5,
+        'n_structures': 10,
+        'max_new': None,
+    }
+    filled, _ = refill_from_parameters(pool, np.arange(10), {**parameters, 'cycle': 3})
+    assert np.flatnonzero(is_new(filled, 3)).tolist() == [5, 6, 7, 8, 9]
+    assert not is_new(filled, 2).any()
+    assert is_new(pool, 0).all()

@@ -161,3 +161,22 @@ def test_progress_of_a_restart_counts_the_labels_that_were_there(search, restart
 
 def count_all_labels(search):
     return sum(count_labels(search.outputs[f'cycle_{cycle:02d}'].labels.frames) for cycle in (0, 1))
+
+
+def test_where_only_new_crystals_are_missing_no_labels_are_made(make_builder):
+    """So lax that the first cycle is stable and confirmed, but for the number of crystals that were relaxed."""
+    builder = make_builder()
+    values = builder.parameters.get_dict()
+    lax = {'n_clusters': 1, 'max_fall': 1e3, 'max_error': 1e3, 'tolerance': 1e3, 'n_explored': 13}
+    builder.parameters = orm.Dict({**values, 'convergence': {**values['convergence'], **lax}})
+    builder.budget = orm.Dict({'max_cycles': 9})
+    with enable_caching():
+        search = run_get_node(builder)[1]
+    first, second = search.outputs.cycle_00, search.outputs.cycle_01
+    assert (first.assessment['converged'], first.assessment['needs_labels']) == (False, False)
+    assert not {'candidates', 'labels', 'potentials'} & set(second)
+    assert set(second.pool.frames.origin) - set(first.pool.frames.origin)
+    assert second.assessment['stability']['explored'] > first.assessment['stability']['explored']
+    assert search.outputs.stop['reason'] == 'converged'
+    assert search.outputs.stop['spent']['labels'] == 6
+    assert 'relaxed in them' in '\n'.join(summary_lines(summarise(search)))

@@ -111,7 +111,8 @@ def _expected(
 ) -> dict[str, int | None]:
     """Return how many labels will be made until the end, at least and at most, without the final relaxations.
 
-    At least as many as the cycles bring that must still be quiet; at most what the budget allows.
+    At least as many as the cycles bring that must still be quiet, none where only new crystals are missing; at most
+    what the budget allows.
     """
     if search.is_terminated or 'stop' in search.outputs:
         return {'least': 0, 'most': 0}
@@ -122,7 +123,9 @@ def _expected(
     has_labels = any('labels' in cycle.outputs and 'assessment' not in cycle.outputs for cycle in cycles.values())
     now = waiting or (0 if has_labels else selection['n_select' if complete else 'n_initial'])
     quiet = 1
-    if assessment is not None:
+    if assessment is not None and not assessment.get('needs_labels', True):
+        now = waiting
+    elif assessment is not None:
         quiet = max(1, assessment['settings']['patience'] - assessment['stability']['quiet_cycles'])
     least, bounds = now + (quiet - 1) * selection['n_select'], []
     if budget.get('max_cycles') is not None:
