@@ -1,4 +1,4 @@
-"""Labelled crystals of silicon, made by the benchmark itself and always the same for the same numbers.
+"""Labelled crystals, made by the benchmark itself and always the same for the same numbers.
 
 A label is one frame of the relaxation of a random crystal on the surface itself: half of them the last one, half of
 them any before it. That is what a search labels, minima and what lies around them, without the search that chooses.
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase.build import bulk
 from ase.filters import UnitCellFilter
+from ase.formula import Formula
 from ase.optimize import BFGS
 
 from aiida_prospect.common.frames import Frames
@@ -24,13 +25,15 @@ from aiida_prospect.methods.pool.spec import PoolSpec
 from aiida_prospect.methods.relaxation.driver import Relaxation
 from aiida_prospect.methods.relaxation.settings import RelaxSettings, TrajectorySettings
 
-TARGET = 'Si_Zuo_JPCA2020'
+# The ground state on each surface that models are judged on, before its cell is relaxed.
+GROUND_STATES = {'Si_Zuo_JPCA2020': bulk('Si', 'diamond', a=5.43), 'NaCl_EIM': bulk('NaCl', 'rocksalt', a=5.6)}
 EVERY = 5
 # Minima higher above the lowest one than this are none that a search would ask about, eV/atom.
 WINDOW = 0.35
 # Minima whose energies differ by less are taken to be the same, eV/atom.
 SAME = 1e-3
 CRYSTALS_JUDGED = 30
+N_VALIDATION = 100
 SEEDS = {'training': 1, 'test': 2, 'judged': 3, 'source': 11}
 
 
@@ -39,11 +42,16 @@ class Surface:
     """A reference surface and the crystals on it.
 
     :param potential: see :mod:`aiida_prospect.methods.lammps_potentials`.
-    :param n_atoms: in the cell.
+    :param formula: content of the cell.
     """
 
-    potential: str = TARGET
-    n_atoms: int = 8
+    potential: str = 'Si_Zuo_JPCA2020'
+    formula: str = 'Si8'
+
+    @property
+    def type_map(self) -> list[str]:
+        """Elements in the order of their types."""
+        return sorted(Formula(self.formula).count())
 
     def ensemble(self) -> Ensemble:
         """Return the surface as something that relaxations take."""
@@ -51,7 +59,7 @@ class Surface:
 
     def crystals(self, count: int, seed: int) -> Frames:
         """Return random crystals."""
-        spec = PoolSpec({'Si': self.n_atoms}, count)
+        spec = PoolSpec(Formula(self.formula).count(), count)
         return generate(spec, np.random.default_rng(seed))[0]
 
     def relaxations(self, count: int, seed: int, folder: Path) -> tuple[Frames, Frames]:
@@ -59,7 +67,7 @@ class Surface:
 
         :param folder: where they are kept; what is there is not made again.
         """
-        stem = f'{self.potential}_{self.n_atoms}_{count}_{seed}'
+        stem = f'{self.potential}_{self.formula}_{count}_{seed}'
         paths = [folder / f'{stem}_{name}.npz' for name in ('ends', 'ways')]
         if not all(path.is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,25 +89,22 @@ class Surface:
                 chosen.append(known[-1] if last else known[int(anywhere * len(known))])
         return ways.select(chosen).without('steps', 'source')
 
+    def ground_state(self) -> float:
+        """Return the energy per atom of the lowest crystal, eV."""
+        atoms = GROUND_STATES[self.potential].copy()
+        atoms.calc = calculator(self.potential)
+        BFGS(UnitCellFilter(atoms), logfile=None).run(fmax=1e-3)
+        return float(atoms.get_potential_energy()) / len(atoms)
 
-def diamond(potential: str = TARGET) -> float:
-    """Return the energy per atom of cubic diamond on a surface, eV."""
-    atoms = bulk('Si', 'diamond', a=5.43)
-    atoms.calc = calculator(potential)
-    BFGS(UnitCellFilter(atoms), logfile=None).run(fmax=1e-3)
-    return float(atoms.get_potential_energy()) / len(atoms)
+    def low_minima(self, folder: Path, crystals: int = 100) -> Frames:
+        """Return relaxed crystals that no training has seen, each minimum once, those near the lowest one only."""
+        ends, _ = self.relaxations(crystals, SEEDS['test'], folder)
+        ends = ends.select(np.flatnonzero(ends.known('status') == 'converged'))
+        energies = ends.energy_per_atom
+        order = np.argsort(energies)
+        new = np.diff(energies[order], prepend=-np.inf) > SAME
+        return ends.select(order[new & (energies[order] < energies.min() + WINDOW)]).without('status', 'reason')
 
-
-def low_minima(folder: Path, crystals: int = 100) -> Frames:
-    """Return relaxed crystals that no training has seen, each minimum once, those near the lowest one only."""
-    ends, _ = Surface().relaxations(crystals, SEEDS['test'], folder)
-    ends = ends.select(np.flatnonzero(ends.known('status') == 'converged'))
-    energies = ends.energy_per_atom
-    order = np.argsort(energies)
-    new = np.diff(energies[order], prepend=-np.inf) > SAME
-    return ends.select(order[new & (energies[order] < energies.min() + WINDOW)]).without('status', 'reason')
-
-
-def validation(folder: Path, count: int = 100) -> Frames:
-    """Return labelled frames that no training has seen, of all stages of relaxations."""
-    return Surface().labels(count, SEEDS['test'], folder)
+    def validation(self, folder: Path) -> Frames:
+        """Return labelled frames that no training has seen, of all stages of relaxations."""
+        return self.labels(N_VALIDATION, SEEDS['test'], folder)

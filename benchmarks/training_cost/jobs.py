@@ -22,7 +22,6 @@ from aiida_prospect.workflows.protocols import load_protocol
 
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDERS = ('plugins', 'calculations', 'parsers', 'workflows')
-TYPE_MAP = ['Si']
 ELSEWHERE = ('options', 'escalation')
 SUFFIXES = {'tensorflow': '.pb', 'pytorch': '.pth', 'pod': ''}
 
@@ -35,6 +34,7 @@ class Training:
     :param parameters: laid over the protocol.
     :param start: folder of an earlier training to begin with.
     :param option: of ``dp train``, how it begins with it.
+    :param type_map: elements; what it begins with must have the same.
     """
 
     force_field: str = 'deepmd'
@@ -44,6 +44,7 @@ class Training:
     start: Path | None = None
     option: str = '--init-frz-model'
     seed: int = 1
+    type_map: Sequence[str] = ('Si',)
 
     def settings(self) -> dict[str, Any]:
         """Return the parameters of the training."""
@@ -63,12 +64,13 @@ class Training:
         training.save(folder / stages.TRAINING_FILE)
         validation.save(folder / stages.VALIDATION_FILE)
         parameters = self.settings()
-        job: dict[str, Any] = {'type_map': TYPE_MAP, 'parameters': parameters, 'seed': self.seed}
+        job: dict[str, Any] = {'type_map': list(self.type_map), 'parameters': parameters, 'seed': self.seed}
         if self.force_field == 'deepmd':
             warm = self.start is not None
-            settings = build_input(parameters, TYPE_MAP, seed=self.seed, validation=True, warm=warm)
+            settings = build_input(parameters, self.type_map, seed=self.seed, validation=True, warm=warm)
             (folder / deepmd.INPUT_FILE).write_text(json.dumps(settings))
-            job = {'type_map': TYPE_MAP, 'compression': parameters.get('compression'), **self._beginning(folder)}
+            job = {'type_map': list(self.type_map), 'compression': parameters.get('compression')}
+            job |= self._beginning(folder)
         (folder / stages.JOB_FILE).write_text(json.dumps(job))
 
     def _beginning(self, folder: Path) -> dict[str, Any]:

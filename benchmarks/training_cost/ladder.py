@@ -86,7 +86,7 @@ def _base(laboratory: Laboratory) -> None:
     folder = laboratory.work / BASE
     job = Training(parameters={'cold': {'steps': BASE_STEPS}})
     labels = data.Surface().labels(EARLIER, data.SEEDS['training'], laboratory.data)
-    job.write(folder, labels, data.validation(laboratory.data))
+    job.write(folder, labels, data.Surface().validation(laboratory.data))
     outcome = run(job, folder, laboratory.python(TENSORFLOW))
     _store(laboratory.results / 'ladder' / f'{BASE}.json', {'ladder': BASE, 'steps': 0, **outcome})
 
@@ -97,7 +97,7 @@ def _train(laboratory: Laboratory, folder: Path, ladder: Ladder, steps: int) -> 
     start = laboratory.work / BASE if ladder.warm else None
     job = Training('pod' if pod else 'deepmd', ladder.program, ladder.protocol, parameters, start=start)
     labels = data.Surface().labels(LABELS, data.SEEDS['training'], laboratory.data)
-    job.write(folder, labels, data.validation(laboratory.data))
+    job.write(folder, labels, data.Surface().validation(laboratory.data))
     return run(job, folder, laboratory.python(ladder.program))
 
 

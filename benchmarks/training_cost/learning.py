@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # Rows that begin with a pretrained model, and those of the same network from scratch.
-FAMILIES = {'finetuned_': re.compile(r'atten_\d+_\d+'), 'continued_': re.compile(r'e2a_\d+_\d+')}
+FAMILIES = {'finetuned_': re.compile(r'salt_\d+_\d+'), 'continued_': re.compile(r'e2a_\d+_\d+')}
 
 
 def scratch_curve(found: Mapping[str, Mapping[str, Any]], family: str) -> dict[int, float]:

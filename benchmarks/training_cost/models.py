@@ -13,7 +13,7 @@ from aiida_prospect.calculations.runners import stages
 from aiida_prospect.common.frames import Frames
 from benchmarks.conditions import conditions
 from benchmarks.training_cost import data, judge, mace_train
-from benchmarks.training_cost.jobs import SUFFIXES, TYPE_MAP, Process, Training, run
+from benchmarks.training_cost.jobs import SUFFIXES, Process, Training, run
 from benchmarks.training_cost.rows import MACE, POD, PYTORCH, ROWS, Row
 
 SECONDS_FILE = 'process.json'
@@ -54,11 +54,13 @@ class Laboratory:
         return found
 
     def labels(self, row: Row) -> Frames:
-        """Return the training data of a row."""
-        surface = data.Surface(*row.source)
-        kind = 'training' if surface == data.Surface() else 'source'
-        count = max(other.labels for other in ROWS.values() if other.source == row.source)
-        found = surface.labels(count, data.SEEDS[kind], self.data)
+        """Return the training data of a row, of several surfaces equally many."""
+        if row.sources:
+            share = row.labels // len(row.sources)
+            parts = [surface.labels(share, data.SEEDS['source'], self.data) for surface in row.sources]
+            return Frames.concatenate(parts)
+        count = max(other.labels for other in ROWS.values() if other.target == row.target and not other.sources)
+        found = row.target.labels(count, data.SEEDS['training'], self.data)
         return found.select(range(min(row.labels, len(found))))
 
     def make(self, name: str) -> None:
@@ -73,7 +75,7 @@ class Laboratory:
             self.make(row.start)
         outcome = self._train(row, folder)
         result = {key: outcome[key] for key in KEPT if key in outcome}
-        if row.source == (data.TARGET, 8):
+        if not row.sources:
             result |= {'judged': self._judge(row, folder)}
         result['programs'] = installed(self.python(row.program), folder)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ class Laboratory:
             # An earlier command was ended before the judgement, perhaps before it knew the seconds.
             seconds = json.loads(spent.read_text()) if spent.is_file() else {'wall': None, 'cpu': None}
             return {**json.loads(done.read_text()), 'process': seconds}
-        training, unseen = self.labels(row), data.validation(self.data)
+        training, unseen = self.labels(row), row.target.validation(self.data)
         if row.program == MACE:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -97,7 +99,14 @@ class Laboratory:
             return {**json.loads(done.read_text()), 'process': seconds}
         force_field = 'pod' if row.program == POD else 'deepmd'
         start = self.work / row.start if row.start else None
-        job = Training(force_field, row.program, parameters=row.parameters, start=start, option=row.option)
+        job = Training(
+            force_field,
+            row.program,
+            parameters=row.parameters,
+            start=start,
+            option=row.option,
+            type_map=type_map_of(row),
+        )
         job.write(folder, training, unseen)
         outcome = run(job, folder, self.python(row.program))
         spent.write_text(json.dumps(outcome['process']))
@@ -107,13 +116,19 @@ class Laboratory:
         if row.program != MACE:
             file = f'judged_model{SUFFIXES[row.program]}'
             shutil.copy(folder / stages.MODEL_FILE, folder / file)
-            given = {'backend': row.program, 'file': file, 'type_map': TYPE_MAP}
+            given = {'backend': row.program, 'file': file, 'type_map': type_map_of(row)}
             (folder / judge.SPECIFICATION).write_text(json.dumps(given))
-        data.low_minima(self.data).save(folder / judge.MINIMA)
-        surface = data.Surface()
-        surface.crystals(data.CRYSTALS_JUDGED, data.SEEDS['judged']).save(folder / judge.CRYSTALS)
+        row.target.low_minima(self.data).save(folder / judge.MINIMA)
+        row.target.crystals(data.CRYSTALS_JUDGED, data.SEEDS['judged']).save(folder / judge.CRYSTALS)
         Process([self.python(row.program), judge.__file__], folder).begin().end()
-        return judge.judge(folder, surface.ensemble(), data.diamond())
+        return judge.judge(folder, row.target.ensemble(), row.target.ground_state())
+
+
+def type_map_of(row: Row) -> list[str]:
+    """Return the elements that a model knows: those of the model that it began with, or of its crystals."""
+    if row.start:
+        return type_map_of(ROWS[row.start])
+    return sorted({element for surface in row.sources or (row.target,) for element in surface.type_map})
 
 
 def installed(python: str, folder: Path) -> dict[str, str]:

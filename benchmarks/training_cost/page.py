@@ -65,7 +65,7 @@ def _ladder(results: Path) -> Iterator[str]:
     yield '## Seconds to an error'
     yield ''
     found = ladder.load(results)
-    given = {'labels': ladder.LABELS, 'frames': _frames_of_validation(), 'earlier': ladder.EARLIER}
+    given = {'labels': ladder.LABELS, 'frames': data.N_VALIDATION, 'earlier': ladder.EARLIER}
     yield LADDER.format(**given, balanced=_protocol_steps('balanced'), stringent=_protocol_steps('stringent'))
     yield ''
     columns = ('training', 'steps', 'seconds', 'of these the steps (clock)', 'energies, meV/atom', 'forces, eV/Å')
@@ -83,11 +83,6 @@ def _ladder(results: Path) -> Iterator[str]:
 def _protocol_steps(protocol: str) -> str:
     values = Training(protocol=protocol).settings()
     return f'{values["cold"]["steps"]:,} steps from scratch, {values["warm"]["steps"]:,} warm'
-
-
-def _frames_of_validation() -> int:
-    """Return the number of frames that errors are measured on."""
-    return int(data.validation.__defaults__[0]) if data.validation.__defaults__ else 0
 
 
 def _ladder_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -231,9 +226,9 @@ def _source_of(name: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     if not ROWS[name].start:
         return ''
     source = ROWS[ROWS[name].start]
-    potential, atoms = source.source
+    where = ', '.join(f'{surface.formula} on `{surface.potential}`' for surface in source.sources)
     known = found.get(ROWS[name].start)
     error = (
         '' if known is None else f', errs there by {1e3 * known["errors"]["training"]["energy_shifted"]:.0f} meV/atom'
     )
-    return f'{source.model}, {source.labels} labels of Si{atoms}, `{potential}`{error}'
+    return f'{source.model}, {source.labels} labels of {where}{error}'

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.training_cost.data import TARGET
+from benchmarks.training_cost.data import Surface
 
 TENSORFLOW, PYTORCH, POD, MACE = 'tensorflow', 'pytorch', 'pod', 'mace'
+SILICON = Surface()
+SALT = Surface('NaCl_EIM', 'Na4Cl4')
+OTHER_SALTS = (Surface('KCl_EIM', 'K4Cl4'), Surface('NaBr_EIM', 'Na4Br4'), Surface('KBr_EIM', 'K4Br4'))
 SE_ATTEN = {
     'type': 'se_atten',
     'rcut': 5.0,
@@ -78,7 +81,8 @@ class Row:
     :param program: a backend of DeePMD-kit, ``pod`` or ``mace``.
     :param parameters: laid over the protocol ``balanced``; of MACE ``steps``, ``batch_size`` and ``options``.
     :param start: name of the row whose model it begins with.
-    :param source: potential and number of atoms of the crystals that it is trained on.
+    :param target: crystals that it is trained and judged on.
+    :param sources: crystals that it is trained on instead; it is not judged then.
     """
 
     model: str
@@ -87,12 +91,14 @@ class Row:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     start: str = ''
     option: str = '--init-frz-model'
-    source: tuple[str, int] = (TARGET, 8)
+    target: Surface = SILICON
+    sources: tuple[Surface, ...] = ()
 
     @property
     def study(self) -> str:
         """The table that it belongs to first."""
-        return 'start' if self.start.startswith('pretrained') or self.source != (TARGET, 8) else 'models'
+        is_start = self.start.startswith('pretrained') or self.sources or self.target != SILICON
+        return 'start' if is_start else 'models'
 
 
 def _cold(steps: int, descriptor: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -123,13 +129,19 @@ def _pytorch() -> dict[str, Row]:
 
 
 def _starts() -> dict[str, Row]:
-    """Return trainings that begin with a model of another surface and another cell, and the same from scratch."""
+    """Return trainings that begin with a model of other salts or of another cell, and the same from scratch."""
     network = {'descriptor': SE_ATTEN, 'compression': None}
-    source = ('Si_Tersoff', 16)
     rows = {
-        'pretrained_tersoff': Row('se_atten, 10,000 steps', 200, parameters={**network, **_cold(10000)}, source=source)
+        'pretrained_salts': Row(
+            'se_atten, 20,000 steps', 1200, parameters={**network, **_cold(20000)}, sources=OTHER_SALTS
+        ),
+        'pretrained_si16': Row(
+            'se_e2_a, 60,000 steps',
+            1500,
+            parameters=_cold(60000),
+            sources=(Surface('Si_Zuo_JPCA2020', 'Si16'),),
+        ),
     }
-    rows['pretrained_si16'] = Row('se_e2_a, 20,000 steps', 150, parameters=_cold(20000), source=(TARGET, 16))
     for n in (15, 30, 60):
         rows[f'continued_{n:03d}'] = Row(
             'se_e2_a, 2,000 steps from the pretrained one',
@@ -137,18 +149,23 @@ def _starts() -> dict[str, Row]:
             parameters={'warm': {'steps': 2000}},
             start='pretrained_si16',
         )
-    for n in (15, 30, 60, 120):
+    for n in (10, 20, 40):
         rows[f'finetuned_{n:03d}'] = Row(
             'se_atten, 2,000 steps from the pretrained one',
             n,
             parameters={**network, 'warm': {'steps': 2000}},
-            start='pretrained_tersoff',
+            start='pretrained_salts',
             option='--finetune',
+            target=SALT,
         )
-        rows[f'atten_05000_{n:03d}'] = Row('se_atten, 5,000 steps', n, parameters={**network, **_cold(5000)})
-    for n in (30, 60, 120):
-        rows[f'atten_20000_{n:03d}'] = Row('se_atten, 20,000 steps', n, parameters={**network, **_cold(20000)})
-    return rows
+    for n in (20, 40, 80, 120):
+        rows[f'salt_05000_{n:03d}'] = Row(
+            'se_atten, 5,000 steps', n, parameters={**network, **_cold(5000)}, target=SALT
+        )
+    return rows | {
+        f'atten_{steps:05d}_060': Row(f'se_atten, {steps:,} steps', 60, parameters={**network, **_cold(steps)})
+        for steps in (5000, 20000)
+    }
 
 
 def _others() -> dict[str, Row]:

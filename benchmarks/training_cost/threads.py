@@ -19,7 +19,7 @@ from aiida_prospect.methods.deepmd_input import TRAINING_FOLDER, VALIDATION_FOLD
 from aiida_prospect.methods.deepmd_systems import write_systems
 from benchmarks.conditions import conditions
 from benchmarks.training_cost import data
-from benchmarks.training_cost.jobs import TYPE_MAP, Process, Training, one_thread
+from benchmarks.training_cost.jobs import Process, Training, one_thread
 from benchmarks.training_cost.models import Laboratory
 
 STEPS = 300
@@ -58,7 +58,7 @@ def _case(
         job = Training('deepmd', program, parameters=PARAMETERS, seed=10 * seed + number)
         job.write(folder, labels, labels.select(range(10)))
         for name in (TRAINING_FOLDER, VALIDATION_FOLDER):
-            write_systems(labels, folder / name, TYPE_MAP)
+            write_systems(labels, folder / name, job.type_map)
     command = [laboratory.python(program), '-m', 'deepmd', FLAG[Backend(program)], 'train', INPUT_FILE]
     processes = [Process([*command, '--skip-neighbor-stat'], folder, variables).begin() for folder in folders]
     usage = [process.end() for process in processes]

@@ -45,6 +45,12 @@ def _snap(name: str, *elements: str) -> Potential:
     return Potential(elements, ('pair_style snap', f'pair_coeff * * {coefficients} {{elements}}'))
 
 
+def _eim(cation: str, anion: str) -> Potential:
+    elements = f'{cation} {anion}'
+    commands = ('pair_style eim', f'pair_coeff * * {elements} {{folder}}/ffield.eim {{elements}}')
+    return Potential((cation, anion), commands)
+
+
 # Left out: the quadratic SNAPs and Ge_Zuo_JPCA2020 (random crystals fall below the ground state), COMB3 (its file has
 # no Al), SMTBQ (its pair style is not in the wheel).
 POTENTIALS = {
@@ -76,7 +82,7 @@ POTENTIALS = {
         ),
         {'Al': 2.6, 'O': -2.6 * 2 / 3},
     ),
-    'NaCl_EIM': Potential(('Na', 'Cl'), ('pair_style eim', 'pair_coeff * * Na Cl {folder}/ffield.eim {elements}')),
+    **{f'{cation}{anion}_EIM': _eim(cation, anion) for cation in ('Na', 'K') for anion in ('Cl', 'Br')},
 }
 
 

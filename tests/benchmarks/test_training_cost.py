@@ -8,6 +8,7 @@ from aiida_prospect.methods.deepmd_input import build_input
 from benchmarks.training_cost import ladder
 from benchmarks.training_cost.jobs import Training
 from benchmarks.training_cost.learning import equivalent, scratch_curve
+from benchmarks.training_cost.models import type_map_of
 from benchmarks.training_cost.rows import MACE, POD, ROWS
 
 
@@ -33,7 +34,7 @@ def test_an_error_is_worth_as_many_labels_as_the_power_law_says():
 def test_the_best_training_from_scratch_counts():
     found = {
         name: {'labels': labels, 'judged': {'minima_rms': error}}
-        for name, labels, error in (('atten_1_060', 60, 0.2), ('atten_2_060', 60, 0.1), ('finetuned_030', 30, 0.0))
+        for name, labels, error in (('salt_1_060', 60, 0.2), ('salt_2_060', 60, 0.1), ('finetuned_030', 30, 0.0))
     }
     assert scratch_curve(found, 'finetuned_') == {60: 0.1}
     assert scratch_curve(found, 'continued_') == {}
@@ -43,7 +44,7 @@ def test_the_best_training_from_scratch_counts():
 def test_every_row_is_an_input_of_deepmd_kit(name):
     row = ROWS[name]
     settings = Training(parameters=row.parameters).settings()
-    built = build_input(settings, ['Si'], seed=1, validation=True, warm=bool(row.start))
+    built = build_input(settings, type_map_of(row), seed=1, validation=True, warm=bool(row.start))
     assert f'{built["training"]["numb_steps"]:,} steps' in row.model
     assert not row.start or row.start in ROWS
     assert name.endswith(f'{row.labels:03d}') or row.study == 'start'
