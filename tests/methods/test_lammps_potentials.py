@@ -37,6 +37,9 @@ CRYSTALS = {
     'GaAs': bulk('GaAs', 'zincblende', 5.65),
     'AlO': CORUNDUM,
     'NaCl': bulk('NaCl', 'rocksalt', 5.64),
+    'NaBr': bulk('NaBr', 'rocksalt', 5.97),
+    'KCl': bulk('KCl', 'rocksalt', 6.29),
+    'KBr': bulk('KBr', 'rocksalt', 6.6),
 }
 
 
