@@ -13,6 +13,7 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.cleaning import clean_sets
 from aiida_prospect.methods.deepmd_input import type_map_of
 from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, judge_results, member_seed
+from aiida_prospect.methods.evaluators.base import Evaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.evaluators.pod import PodEvaluator
 from aiida_prospect.methods.pod_equations import FrameEquations, equations
@@ -44,7 +45,7 @@ class KnownEquations:
 
 
 class Training:
-    """The trainings of one search.
+    """The trainings of one search, with ML-POD.
 
     :param folder: for models.
     """
@@ -64,7 +65,7 @@ class Training:
         acceptance = clean_sets(labels, values['cleaning'])
         rejected = {name: [int(i) for i in reasons] for name, reasons in acceptance['rejected'].items()}
         frames = gather(labels, rejected)
-        type_map = type_map_of(set(Frames.concatenate(list(labels.values())).elements))
+        type_map = self._type_map(Frames.concatenate(list(labels.values())))
         seed = 1000 * self.settings.seed + cycle
         results: dict[str, dict[str, Any]] = {}
         failures: dict[str, str] = {}
@@ -85,8 +86,11 @@ class Training:
             queue = [index for index in refused if attempts[index] < MAX_ATTEMPTS]
         if not judgement['accepted']:
             raise NoForceFieldError(str(judgement['refused']))
-        evaluators = [PodEvaluator(self.folder / name, type_map=type_map) for name in judgement['accepted']]
+        evaluators = [self._evaluator(name, type_map) for name in judgement['accepted']]
         return Ensemble(evaluators), {**judgement, 'rejected': sum(map(len, rejected.values()))}
+
+    def _type_map(self, frames: Frames) -> list[str]:
+        return type_map_of(set(frames.elements))
 
     def _member(self, name: str, frames: Frames, type_map: list[str], seed: int) -> dict[str, Any]:
         started = time.monotonic()
@@ -94,3 +98,6 @@ class Training:
         job = {'type_map': type_map, 'parameters': self.settings.member, 'seed': seed}
         result = fit_model(job, training, validation, self.folder / name, self.equations)
         return {**result, 'total_seconds': time.monotonic() - started}
+
+    def _evaluator(self, name: str, type_map: list[str]) -> Evaluator:
+        return PodEvaluator(self.folder / name, type_map=type_map)

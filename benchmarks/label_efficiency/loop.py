@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from aiida_prospect.methods.refill import refill_from_parameters
 from aiida_prospect.methods.relaxation.driver import Relaxation
 from aiida_prospect.methods.relaxation.slices import count_slices, merge_slices
 from benchmarks.label_efficiency.force_field import Training
+from benchmarks.label_efficiency.networks import NetworkTraining, Start
 from benchmarks.label_efficiency.reference import Reference
 from benchmarks.label_efficiency.settings import SearchSettings
 
@@ -73,10 +75,13 @@ class Search:
 
     :param surface: that labels.
     :param before: labels from elsewhere that it begins with; they do not count.
+    :param start: a pretrained network that trainings begin with.
     """
 
-    def __init__(self, settings: SearchSettings, surface: Ensemble, before: Frames | None = None) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: SearchSettings, surface: Ensemble, before: Frames | None = None, start: Start | None = None
+    ) -> None:
+        self.settings, self.start = settings, start
         self.reference = Reference(surface, settings.label)
         self.outcome = Outcome()
         self.labels: dict[str, Frames] = {} if before is None else {BEFORE: before}
@@ -88,7 +93,7 @@ class Search:
         """
         started = time.monotonic()
         with TemporaryDirectory(prefix='search-') as folder:
-            training = Training(self.settings, Path(folder))
+            training = self._training(Path(folder))
             with self._stage('rest'):
                 pool, _ = generate_from_parameters(self.settings.pool)
                 clustered = self._cluster(pool)
@@ -98,11 +103,16 @@ class Search:
         self.outcome.wall_seconds = time.monotonic() - started
         return self.outcome
 
+    def _training(self, folder: Path) -> Training:
+        if self.settings.train['force_field'] == 'pod':
+            return Training(self.settings, folder)
+        return NetworkTraining(self.settings, folder, self.start)
+
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        started = time.process_time()
+        started = _processor_seconds()
         yield
-        self.outcome.seconds[name] += time.process_time() - started
+        self.outcome.seconds[name] += _processor_seconds() - started
 
     def _cluster(self, pool: Frames) -> ClusteredPool:
         return ClusteredPool.of(pool, self.settings.selection['clusters'])
@@ -192,3 +202,8 @@ class Search:
         with self._stage('label'):
             if len(finalists):
                 self.outcome.final = self.reference.relax(finalists)
+
+
+def _processor_seconds() -> float:
+    """Return those of this process and of its children that have ended."""
+    return sum(os.times()[:4])

@@ -9,6 +9,7 @@ from typing import Any
 from aiida_prospect.workflows.protocols import merge
 from benchmarks.label_efficiency.settings import SearchSettings
 from benchmarks.label_efficiency.systems import System
+from benchmarks.training_cost.rows import SE_ATTEN
 
 PROTOCOL = 'fast'
 BASELINE = 'baseline'
@@ -32,11 +33,13 @@ class Method:
     :param words: for the table.
     :param overrides: of the protocols, by section.
     :param published: whether the pool is that of the reference algorithm.
+    :param start: row of :mod:`benchmarks.training_cost` whose network trainings begin with.
     """
 
     words: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     published: bool = False
+    start: str = ''
 
     def settings(self, system: System, pool: str, seed: int) -> SearchSettings:
         """Return all numbers of a search.
@@ -95,6 +98,14 @@ DEPARTURES = (
     'labels that fail the prechecks are not asked for',
 )
 
+# The network that the pretrained one has, and as few labels at a time as with ML-POD, so that savings can be seen.
+_NETWORK = {
+    'train': {
+        'force_field': 'deepmd',
+        'member': {'descriptor': SE_ATTEN, 'compression': None, 'cold': {'steps': 5000}, 'warm': {'steps': 2000}},
+    }
+}
+
 METHODS: dict[str, Method] = {
     'prospect': Method('prospect'),
     'prospect-1000': Method('prospect, pool of 1000', {'pool': {'n_structures': 1000}}),
@@ -107,6 +118,8 @@ METHODS: dict[str, Method] = {
         {'search': {'budget': {'max_labels': 36, 'max_cycles': 4}}, 'selection': {'selection': {'n_select': 12}}},
     ),
     'laqa-published': Method('laqa as published', _PUBLISHED, published=True),
+    'network': Method('prospect, networks from scratch', _NETWORK),
+    'network-pretrained': Method('prospect, networks pretrained on other salts', _NETWORK, start='pretrained_salts'),
 }
 
 

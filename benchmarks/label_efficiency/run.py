@@ -16,6 +16,7 @@ from benchmarks.conditions import conditions
 from benchmarks.label_efficiency import baseline
 from benchmarks.label_efficiency.loop import Search
 from benchmarks.label_efficiency.methods import BASELINE, TRANSFER, method_of
+from benchmarks.label_efficiency.networks import Start
 from benchmarks.label_efficiency.record import summarise
 from benchmarks.label_efficiency.store import Task, write
 from benchmarks.label_efficiency.systems import SYSTEMS, System
@@ -29,9 +30,11 @@ def result_of(task: Task) -> dict[str, Any]:
     system = SYSTEMS[task.system]
     if task.method == BASELINE:
         return baseline.run(system, task.pool, task.seed)
-    settings = method_of(task.method).settings(system, task.pool, task.seed)
+    method = method_of(task.method)
+    settings = method.settings(system, task.pool, task.seed)
     before = labels_of_source(system, task) if task.method == TRANSFER else None
-    result = summarise(Search(settings, system.ensemble(), before).run(), Truth(system))
+    start = Start.of(method.start) if method.start else None
+    result = summarise(Search(settings, system.ensemble(), before, start).run(), Truth(system))
     return result if before is None else {'n_labels_before': len(before), **result}
 
 

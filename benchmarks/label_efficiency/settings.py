@@ -18,7 +18,7 @@ PROTOCOLS = {
     'train': 'train_ensemble',
     'explore': 'explore',
 }
-FORCE_FIELD = 'pod'
+FORCE_FIELDS = ('pod', 'deepmd')
 _RELAXATION = frozenset(field.name for field in fields(RelaxSettings))
 
 
@@ -58,12 +58,13 @@ class SearchSettings:
 
         :param overrides: as of the work chain, by section.
         :raises ProtocolError: if the protocol is unknown or an override is misspelt.
-        :raises ValueError: if the force field is another one than ML-POD, which alone can be trained in this process.
+        :raises ValueError: if the force field cannot be trained here.
         """
         values = {name: load_protocol(file, protocol, overrides.get(name)) for name, file in PROTOCOLS.items()}
-        if values['train']['force_field'] != FORCE_FIELD:
-            raise ValueError(f'the force field is `{values["train"]["force_field"]}`, expected `{FORCE_FIELD}`')
-        member = load_protocol(f'train_{FORCE_FIELD}', protocol, values['train'].pop('member'))
+        force_field = values['train']['force_field']
+        if force_field not in FORCE_FIELDS:
+            raise ValueError(f'the force field is `{force_field}`, expected one of {", ".join(FORCE_FIELDS)}')
+        member = load_protocol(f'train_{force_field}', protocol, values['train'].pop('member'))
         values['pool'] |= {'composition': dict(composition), 'seed': seed}
         return cls(seed, member={k: v for k, v in member.items() if k not in ('options', 'escalation')}, **values)
 

@@ -61,6 +61,7 @@ SYSTEMS = {
         System('si8', {'Si': 8}, *_SNAP),
         System('si8-sw', {'Si': 8}, *_SW),
         System('si16', {'Si': 16}, *_SNAP),
+        System('na4cl4', {'Na': 4, 'Cl': 4}, *_NACL),
         System('na8cl8', {'Na': 8, 'Cl': 8}, *_NACL),
         System('ga8as8', {'Ga': 8, 'As': 8}, *_GAAS),
         System('al4o6', {'Al': 4, 'O': 6}, *_ALO),
