@@ -3,18 +3,16 @@
 Takes the labels of a search that ended, makes one of them wrong, and audits, for each label in turn: with the ensemble
 of ML-POD of its protocol, fitted to all of them anew, and with fits that leave out the label which they judge.
 
-    python benchmarks/audit_detection.py PK
-
-prints the tables of ``docs/trust.md``.
+    python -m benchmarks.audit_detection run PK
+    python -m benchmarks.audit_detection table
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +32,23 @@ from aiida_prospect.methods.pod_fit import fit
 from aiida_prospect.methods.pod_settings import PodSettings
 from aiida_prospect.workflows.audit_inputs import audit_builder
 from aiida_prospect.workflows.protocols import load_protocol
+from benchmarks.conditions import ROOT, conditions
+from benchmarks.markdown import table
 
 WAYS = ('ensemble', 'left out')
 OF_THE_JOB = ('options', 'escalation')
-RESULTS = Path(__file__).parent / 'results' / 'audit_detection.json'
+RESULTS = ROOT / 'benchmarks' / 'results' / 'audit_detection.json'
+PAGE = ROOT / 'docs' / 'benchmarks_audit.md'
+WORDS = """\
+# What an audit finds
+
+Made by `python -m benchmarks.audit_detection table` from `benchmarks/results/audit_detection.json`, which `python -m
+benchmarks.audit_detection run PK` stores. The {labels} labels of a search for Si8 with SNAP as the reference, protocol
+`fast`, {models} members of ML-POD; each label in turn is made wrong, and the audit is asked. Two ways to judge a label: by
+the ensemble that was fitted to all of them, and by fits that have left it out, as `aiida-prospect audit` does. Others
+doubted: sound labels, per audit. When all labels are sound, the ensemble doubts {ensemble} of them, fits without the label
+{left_out}; those are left out of the table.
+"""
 
 
 def energy(error: float) -> Callable[[Frames, int], Frames]:
@@ -141,37 +152,62 @@ def _mean(members: list[Frames]) -> Frames:
 
 
 def main() -> None:
-    """Measure, and store the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('pk', type=int)
-    parser.add_argument('--models', type=int, default=2)
+    """Measure and store, or write the page."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.audit_detection',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    run = commands.add_parser('run')
+    run.add_argument('pk', type=int, help='of a search that ended')
+    run.add_argument('--models', type=int, default=2)
+    commands.add_parser('table', help='write the page of the documentation')
     arguments = parser.parse_args()
+    if arguments.command == 'run':
+        measure(arguments.pk, arguments.models)
+    else:
+        PAGE.write_text('\n'.join(page(json.loads(RESULTS.read_text()))))
+
+
+def measure(pk: int, models: int) -> None:
+    """Audit all variants of the labels of a search, and store what was found."""
     load_profile()
-    frames = joined(audit_builder(orm.load_node(arguments.pk)).labels)
+    frames = joined(audit_builder(orm.load_node(pk)).labels)
     frames = frames.select(frames.known('status') == 'ok')
-    model = Model(frames, arguments.models)
-    result = {'labels': len(frames), 'models': arguments.models, **{how: detect(model, how) for how in WAYS}}
+    model = Model(frames, models)
+    found = {how: detect(model, how) for how in WAYS}
+    result = {'labels': len(frames), 'models': models, **found, 'conditions': conditions()}
     RESULTS.write_text(json.dumps(result, indent=1) + '\n')
-    for how in WAYS:
-        print(f'\n{how}; doubted when all are sound: {result[how]["doubted when all are sound"]}\n')
-        print('| error of one label | found | sound labels doubted beside it, per audit |\n|---|---|---|')
-        for kind, row in result[how]['wrong'].items():
-            others = row['others doubted'] / row['tried']
-            print(f'| {kind} | {row["found"]} of {row["tried"]} | {others:.1f} |')
+
+
+def page(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of the page."""
+    doubted = {how.replace(' ', '_'): result[how]['doubted when all are sound'] for how in WAYS}
+    yield WORDS.format(labels=result['labels'], models=result['models'], **doubted)
+    columns = ('error of one label', *(f'{how}: {what}' for how in WAYS for what in ('found', 'others doubted')))
+    yield from table(columns, [_row(kind, [result[how]['wrong'][kind] for how in WAYS]) for kind in WRONG])
+
+
+def _row(kind: str, found: list[Mapping[str, Any]]) -> list[str]:
+    cells = [kind]
+    for item in found:
+        cells += [f'{item["found"]} of {item["tried"]}', f'{item["others doubted"] / item["tried"]:.1f}']
+    return cells
 
 
 def detect(model: Model, how: str) -> dict[str, Any]:
     """Make each label wrong in turn, in each way, and count what is found."""
-    frames, table = model.frames, {}
+    frames, counts = model.frames, {}
     sound = model.suspects(frames, how)
     for kind, change in WRONG.items():
-        row = table[kind] = {'tried': 0, 'found': 0, 'others doubted': 0}
+        row = counts[kind] = {'tried': 0, 'found': 0, 'others doubted': 0}
         for index in sorted(set(range(len(frames))) - set(sound)):
             doubted = model.suspects(change(frames, index), how)
             row['tried'] += 1
             row['found'] += index in doubted
             row['others doubted'] += len(set(doubted) - {index} - set(sound))
-    return {'doubted when all are sound': len(sound), 'wrong': table}
+    return {'doubted when all are sound': len(sound), 'wrong': counts}
 
 
 if __name__ == '__main__':

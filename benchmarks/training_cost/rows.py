@@ -133,7 +133,7 @@ def _starts() -> dict[str, Row]:
     network = {'descriptor': SE_ATTEN, 'compression': None}
     rows = {
         'pretrained_salts': Row(
-            'se_atten, 20,000 steps', 1200, parameters={**network, **_cold(20000)}, sources=OTHER_SALTS
+            'se_atten, 20,000 steps', 1200, parameters={**network, **_cold(20000)}, target=SALT, sources=OTHER_SALTS
         ),
         'pretrained_si16': Row(
             'se_e2_a, 60,000 steps',

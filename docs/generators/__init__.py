@@ -53,6 +53,7 @@ CONTENTS = {
         'benchmarks_label_efficiency',
         'benchmarks_relaxation',
         'benchmarks_training',
+        'benchmarks_audit',
         'scale',
         'faults',
     ),

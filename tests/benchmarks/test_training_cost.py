@@ -48,6 +48,7 @@ def test_every_row_is_an_input_of_deepmd_kit(name):
     assert f'{built["training"]["numb_steps"]:,} steps' in row.model
     assert not row.start or row.start in ROWS
     assert name.endswith(f'{row.labels:03d}') or row.study == 'start'
+    assert set(row.target.type_map) <= set(type_map_of(row))
 
 
 def test_rows_of_a_ladder_are_stored_where_it_looks_for_them(tmp_path):
