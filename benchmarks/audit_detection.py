@@ -42,12 +42,12 @@ PAGE = ROOT / 'docs' / 'benchmarks_audit.md'
 WORDS = """\
 # What an audit finds
 
-Made by `python -m benchmarks.audit_detection table` from `benchmarks/results/audit_detection.json`, which `python -m
-benchmarks.audit_detection run PK` stores. The {labels} labels of a search for Si8 with SNAP as the reference, protocol
-`fast`, {models} members of ML-POD; each label in turn is made wrong, and the audit is asked. Two ways to judge a label: by
-the ensemble that was fitted to all of them, and by fits that have left it out, as `aiida-prospect audit` does. Others
-doubted: sound labels, per audit. When all labels are sound, the ensemble doubts {ensemble} of them, fits without the label
-{left_out}; those are left out of the table.
+Made by `python -m benchmarks.audit_detection table` from `benchmarks/results/audit_detection.json`, which
+`python -m benchmarks.audit_detection run PK` stores. The {labels} labels of a search for Si8 with SNAP as the
+reference, protocol `fast`, {models} members of ML-POD; each label in turn is made wrong, and the audit is
+asked. Two ways to judge a label: by the ensemble that was fitted to all of them, and by fits that have left it
+out, as `aiida-prospect audit` does. Others doubted: sound labels, per audit. When all labels are sound, the
+ensemble doubts {ensemble} of them, fits without the label {left_out}; those are left out of the table.
 """
 
 
