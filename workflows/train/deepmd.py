@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiida.engine import ProcessHandlerReport, ProcessSpec, process_handler
-from aiida.orm import CalcJobNode, Dict, Int
+from aiida.orm import Bool, CalcJobNode, Dict, Int
 from aiida.plugins import CalculationFactory
 
 from aiida_prospect.methods.deepmd_input import gentler, with_larger_batches
@@ -27,6 +27,12 @@ class DeepmdTrainWorkChain(TrainBaseWorkChain):
     def define(cls, spec: ProcessSpec) -> None:
         """Define the process."""
         super().define(spec)
+        spec.input(
+            'keep_initial',
+            valid_type=Bool,
+            default=lambda: Bool(False),
+            help='Whether all trainings begin with `initial`, also where one is repeated because it learns too slowly.',
+        )
         spec.exit_code(
             501,
             'ERROR_LOSS_NOT_FALLING',
@@ -49,7 +55,8 @@ class DeepmdTrainWorkChain(TrainBaseWorkChain):
     def handle_loss_not_falling(self, node: CalcJobNode) -> ProcessHandlerReport:
         """Begin again with larger batches, as Marcolongo et al. (2019) do; after some times give up.
 
-        What an earlier training of ours left behind is dropped; a model that was trained elsewhere stays the start.
+        What an earlier training of ours left behind is dropped, unless it is to be kept; a model that was trained
+        elsewhere stays the start.
         """
         if self.ctx.larger_batches >= MAX_LARGER_BATCHES:
             self.ctx.is_finished = True
@@ -58,7 +65,8 @@ class DeepmdTrainWorkChain(TrainBaseWorkChain):
             return ProcessHandlerReport(True, self.exit_codes.ERROR_LOSS_NOT_FALLING.format(factor=factor))
         self.ctx.larger_batches += 1
         self.ctx.inputs.parameters = Dict(with_larger_batches(self.ctx.inputs.parameters.get_dict(), BATCH_FACTOR))
-        if 'initial' in self.ctx.inputs and self.ctx.inputs.initial.creator is not None:
+        initial = self.ctx.inputs.get('initial')
+        if initial is not None and initial.creator is not None and not self.inputs.keep_initial:
             self.ctx.inputs.pop('initial')
         self._another_seed()
         start = 'the pretrained potential' if 'initial' in self.ctx.inputs else 'scratch'

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, WorkChain, append_, while_
-from aiida.orm import AbstractCode, ArrayData, Dict, Int, Str, WorkChainNode
+from aiida.orm import AbstractCode, ArrayData, Bool, Dict, Int, Str, WorkChainNode
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.clean_labels import clean_labels
@@ -189,6 +189,8 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         start = self._start_of(index, attempt)
         if start is not None:
             inputs.initial = start
+            if 'keep_initial' in self.ctx.workflow.spec().inputs:
+                inputs.keep_initial = Bool('pretrained' in self.inputs and start.uuid == self.inputs.pretrained.uuid)
             refusal = self.ctx.workflow.spec().inputs.validate(inputs)
             if refusal:
                 self.report(f'{name} is trained from scratch: {refusal.message}')

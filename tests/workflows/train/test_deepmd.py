@@ -3,7 +3,7 @@ import io
 import pytest
 from aiida.common import LinkType
 from aiida.engine import run_get_node
-from aiida.orm import Dict
+from aiida.orm import Bool, Dict
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_prospect.data.dataset import DatasetData
@@ -99,15 +99,16 @@ def test_a_loss_that_does_not_fall_gets_larger_batches_and_in_the_end_an_exit_co
 
 
 def test_larger_batches_begin_from_scratch_but_from_a_pretrained_model_again(builder, ended, inspect, set_up):
-    training = ended(EXIT_CODES.ERROR_INTERRUPTED)
-    for made_by in (None, training):
+    for is_ours, keep in ((False, False), (True, False), (True, True)):
         potential = PotentialData.from_files(io.BytesIO(b'1'), backend='tensorflow', type_map=['Si'], cutoff=4.0)
-        if made_by is not None:
-            potential.base.links.add_incoming(made_by, LinkType.CREATE, 'potential')
+        if is_ours:
+            training = ended(EXIT_CODES.ERROR_INTERRUPTED)
+            potential.base.links.add_incoming(training, LinkType.CREATE, 'potential')
         builder.initial = potential.store()
+        builder.keep_initial = Bool(keep)
         process = set_up(builder)
         assert inspect(process, ended(EXIT_CODES.ERROR_LOSS_NOT_FALLING)).status == 0
-        assert ('initial' in process.ctx.inputs) is (made_by is None)
+        assert ('initial' in process.ctx.inputs) is (keep or not is_ours)
 
 
 @pytest.mark.parametrize(

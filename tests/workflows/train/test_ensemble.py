@@ -123,6 +123,9 @@ def test_what_was_trained_elsewhere_is_the_start_of_the_second_training_too(buil
     process = set_up(inputs)
     starts = [[process._start_of(index, attempt) for attempt in (0, 1)] for index in range(3)]
     assert starts == [[first, first], [earlier, pretrained], [pretrained, pretrained]]
+    process.ctx.acceptance = Dict({'rejected': {}})
+    kept = [[process._member_inputs(index, attempt).keep_initial.value for attempt in (0, 1)] for index in range(3)]
+    assert kept == [[False, False], [False, True], [True, True]]
 
 
 @pytest.mark.parametrize(('status', 'hopeless'), [(201, True), (411, False), (501, False)])
