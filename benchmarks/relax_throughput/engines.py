@@ -115,29 +115,34 @@ def _rate(calls: list[Callable[[], Any]], size: int) -> float:
 
 
 def one_by_one(files: list[Path], *, optimizer: str, backend: str = 'tensorflow') -> Measured:
-    """Relax with ASE and the calculator that DeePMD-kit, or this package for ML-POD, has for it."""
+    """Relax with ASE and the calculator that DeePMD-kit, or this package for ML-POD, has for it.
+
+    Of an ensemble on the mean, by the calculator that ASE has for that.
+    """
     from ase import optimize
+    from ase.calculators.mixing import AverageCalculator
     from ase.filters import UnitCellFilter
 
-    calculator = _calculator(files[0], backend)
+    members = [_calculator(file, backend) for file in files]
+    calculator = members[0] if len(members) == 1 else AverageCalculator(members)
     algorithm = getattr(optimize, optimizer)
 
     def relax(crystals: list[Atoms]) -> Outcome:
         counts, energies, converged = [], [], []
         for atoms in (atoms.copy() for atoms in crystals):
             calculator.reset()
-            calculator.evaluated = 0
+            members[0].evaluated = 0
             atoms.calc = calculator
             # The line search of ASE can give up; it is taken up again from where it is.
             for _ in range(20):
                 with algorithm(UnitCellFilter(atoms), logfile=None) as run:
                     try:
-                        done = run.run(fmax=FMAX, steps=MAX_STEPS - calculator.evaluated)
+                        done = run.run(fmax=FMAX, steps=MAX_STEPS - members[0].evaluated)
                     except RuntimeError:
                         done = False
-                if done or calculator.evaluated >= MAX_STEPS:
+                if done or members[0].evaluated >= MAX_STEPS:
                     break
-            counts.append(calculator.evaluated)
+            counts.append(members[0].evaluated)
             energies.append(atoms.get_potential_energy() / len(atoms))
             converged.append(bool(done))
         return Outcome(sum(counts), energies, counts, converged)

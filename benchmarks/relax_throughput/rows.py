@@ -77,6 +77,7 @@ def _others() -> Iterator[Row]:
         for optimizer in ('FIRE', 'LBFGS'):
             yield Row('one_by_one', backend, ALONE, options={'optimizer': optimizer})
     yield Row('one_by_one', 'pod', ALONE, options={'optimizer': 'FIRE'})
+    yield Row('one_by_one', 'tensorflow', ALONE, MEMBERS, options={'optimizer': 'FIRE'})
     yield Row('lammps', 'tensorflow', ALONE, options={'style': 'cg'})
     for count in (16, 256):
         yield Row('torchsim', 'pytorch', count)
