@@ -96,6 +96,8 @@ DEPARTURES = (
     'clusters of this package in place of DBSCAN where the end of a search is judged, and DBSCAN on fingerprints in '
     'place of features of a network where candidates are chosen',
     'labels that fail the prechecks are not asked for',
+    'where the first ensemble leaves no crystal of the pool physical there are no candidates, and no more labels '
+    '(Na8Cl8)',
 )
 
 # The network that the pretrained one has, and as few labels at a time as with ML-POD, so that savings can be seen.

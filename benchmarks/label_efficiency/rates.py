@@ -47,6 +47,11 @@ def hit_of(result: dict[str, Any]) -> Hit | None:
     return None
 
 
+def median_spent(results: Sequence[dict[str, Any]]) -> float:
+    """Return the median of what searches spent until their first hit; infinite if most have none."""
+    return float(np.median([np.inf if (hit := hit_of(result)) is None else hit.spent for result in results]))
+
+
 def quartiles(values: Sequence[float], missing: int = 0) -> str:
     """Return median and quartiles in words.
 
