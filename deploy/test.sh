@@ -68,8 +68,8 @@ cd "$ROOT"
 say 'style, types, imports'
 bash deploy/lint.sh
 say 'tests'
-# On two processors: half of the time is spent waiting for jobs.
-python -m pytest --numprocesses 2 --dist loadfile "$@"
+# More than the two processors at hand: half of the time is spent waiting for jobs.
+python -m pytest --numprocesses 3 --dist loadfile "$@"
 if [[ ${PROSPECT_TEST_BENCHMARKS:-} != no ]]; then
     say 'benchmarks in short'
     python -m benchmarks.smoke

@@ -168,7 +168,8 @@ def _models(results: Path) -> Iterator[str]:
 
 def _of_minima(results: Path, name: str) -> float | None:
     """Return what is the same for all rows; of some that are stored it is not known."""
-    return next((item['judged'][name] for item in load_rows(results).values() if name in item.get('judged', {})), None)
+    found = (item.get('judged', {}) for row, item in load_rows(results).items() if ROWS[row].study == 'models')
+    return next((judged[name] for judged in found if name in judged), None)
 
 
 def _spread(results: Path) -> str:
@@ -201,6 +202,7 @@ def _starts(results: Path) -> Iterator[str]:
     columns = (
         'pretrained',
         'training',
+        'target',
         'labels',
         'seconds',
         'minima, meV/atom',
@@ -217,7 +219,8 @@ def _starts(results: Path) -> Iterator[str]:
                 cells = _model_row(name, item)
                 begins = name.startswith(family)
                 worth = equivalent(curve, item['judged']['minima_rms']) if begins else ''
-                rows.append((_source_of(name, found), *cells[:5], cells[6], cells[8], worth))
+                target = ROWS[name].target.formula
+                rows.append((_source_of(name, found), cells[0], target, *cells[1:5], cells[6], cells[8], worth))
     yield from table(columns, rows)
 
 

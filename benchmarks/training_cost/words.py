@@ -34,8 +34,10 @@ median energy above diamond, and the lowest of the three that the model has lowe
 """
 
 STARTS = """\
-A model is trained on other crystals, and then on few labels of Si8 on the SNAP: by `dp --tf train --finetune`
-where the energies have another zero (another surface), by `--init-frz-model` where they do not (another cell),
-as `--initial-potential` has it. Without a pretrained model: the same network from scratch. The last column: how
-many labels a training from scratch needs for the same error of the minima, between those that were run.\
+A model is trained on other crystals, and then on few labels of the target: by `dp --tf train --finetune` where the
+energies have another zero (other salts), by `--init-frz-model` where they do not (another cell), as
+`--initial-potential` has it. Without a pretrained model: the same network from scratch. The last column: how many
+labels a training from scratch needs for the same error of the minima, between those that were run. The targets are
+Na4Cl4 on EIM and Si8 on SNAP. Whether whole searches need fewer labels is on the page
+[Label efficiency](benchmarks_label_efficiency.md).\
 """
