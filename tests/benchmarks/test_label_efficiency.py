@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.label_efficiency import plan
 from benchmarks.label_efficiency.methods import PROPORTIONS, method_of
-from benchmarks.label_efficiency.rates import hit_of, quartiles, rate_of
+from benchmarks.label_efficiency.rates import hit_of, median_spent, quartiles, rate_of
 from benchmarks.label_efficiency.record import count_low
 from benchmarks.label_efficiency.store import dumps
 from benchmarks.label_efficiency.systems import SYSTEMS
@@ -33,6 +33,11 @@ def test_a_hit_by_the_final_relaxations_counts_all_of_their_evaluations():
     hit = hit_of(search(final=[0.1, 0.001, None]))
     assert hit.spent == 16 + 30
     assert not hit.by_label
+
+
+def test_searches_without_a_hit_count_as_the_longest():
+    assert median_spent([search(first=9), search(first=12), search()]) == 12
+    assert median_spent([search(first=9), search(), search()]) == np.inf
 
 
 def test_without_a_low_minimum_there_is_no_hit():
