@@ -40,9 +40,14 @@ def command() -> str:
         program = [str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name]
     else:
         program = ['-m', specification.name.removesuffix('.__main__')]
-    # Interpreters of other environments lie elsewhere on other machines.
-    words = ['PYTHON' if Path(word).is_absolute() and 'python' in Path(word).name else word for word in sys.argv[1:]]
-    return shlex.join(['python', *program, *words])
+    return shlex.join(['python', *program, *map(_portable, sys.argv[1:])])
+
+
+def _portable(word: str) -> str:
+    """Return a word of a command line; of a path that lies elsewhere on other machines only what it is."""
+    if not Path(word).is_absolute():
+        return word
+    return 'PYTHON' if 'python' in Path(word).name else 'PATH'
 
 
 def commit() -> str:

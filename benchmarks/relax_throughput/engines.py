@@ -130,7 +130,8 @@ def one_by_one(files: list[Path], *, optimizer: str, backend: str = 'tensorflow'
     def relax(crystals: list[Atoms]) -> Outcome:
         counts, energies, converged = [], [], []
         for atoms in (atoms.copy() for atoms in crystals):
-            calculator.reset()
+            for member in members:
+                member.reset()
             members[0].evaluated = 0
             atoms.calc = calculator
             # The line search of ASE can give up; it is taken up again from where it is.

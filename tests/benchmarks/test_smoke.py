@@ -6,6 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import conditions
 from benchmarks.smoke import __main__ as command
 from benchmarks.smoke import report
 from benchmarks.smoke.parts import PARTS, Part
@@ -68,3 +69,9 @@ def test_failure_of_a_part_is_one(monkeypatch, tmp_path):
     done = run(monkeypatch, tmp_path, None)
     assert done.exit_code == 1
     assert 'failed' in (tmp_path / 'out' / 'smoke.md').read_text()
+
+
+def test_stored_commands_name_no_place_of_this_machine(monkeypatch):
+    words = ['--pytorch', '/opt/x/bin/python3', '--models', '/opt/models', '--only', 'a-b']
+    monkeypatch.setattr(sys, 'argv', ['run.py', *words])
+    assert conditions.command().endswith(' --pytorch PYTHON --models PATH --only a-b')
