@@ -43,8 +43,8 @@ def decide_stop(
 ) -> dict[str, Any]:
     """Decide whether a search goes on.
 
-    :param assessment: has ``converged`` and, in words, ``reason``; ``None`` in the middle of a cycle, which is brought
-        to its end unless the core hours do not allow it.
+    :param assessment: has ``converged`` and, in words, ``reason``; where ``needs_labels`` is false their limit ends
+        nothing. ``None`` in the middle of a cycle, which is brought to its end unless the core hours do not allow it.
     :param budget: see :func:`validate_budget`.
     :param spent: number of ``labels``, of ``cycles`` and of ``core_hours`` so far; ``ahead``, if known, is what comes
         next: ``stage`` and ``core_hours``.
@@ -59,6 +59,8 @@ def decide_stop(
     if assessment is not None and assessment['converged']:
         return {**result, 'reason': StopReason.CONVERGED.value, 'sentence': f'converged: {assessment["reason"]}'}
     for limit, quantity in LIMITS.items() if assessment is not None else [HOURS]:
+        if limit == 'max_labels' and assessment is not None and not assessment.get('needs_labels', True):
+            continue
         allowed = budget.get(limit)
         ahead = spent.get('ahead', {}).get(quantity, 0.0)
         if allowed is not None and (spent[quantity] >= allowed or spent[quantity] + ahead > allowed):

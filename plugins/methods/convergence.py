@@ -69,7 +69,7 @@ def assess(
     :param previous: what this function returned for the cycle before.
     :param new: (n_frames,), which crystals came into the pool in this cycle; none if not given.
     :return: a JSON-able assessment: ``converged``, ``reason`` in words, ``needs_labels``, which is false if nothing but
-        new crystals is missing, and every number. Unknown numbers are ``None``.
+        new crystals is missing and some came to an end, and every number. Unknown numbers are ``None``.
     """
     settings = settings or ConvergenceSettings()
     names = sorted(labels)
@@ -82,7 +82,7 @@ def assess(
     return _without_nan(
         {
             'converged': converged,
-            'needs_labels': not (stability.pop('quiet') and confirmation['confirmed']),
+            'needs_labels': not (stability.pop('explores') and confirmation['confirmed']),
             'reason': reason,
             'stability': stability,
             'confirmation': confirmation,
@@ -108,9 +108,10 @@ def _stability(
     known = len(falls) > 0 and bool(np.all(np.isfinite(falls)))
     before = previous['stability'] if previous else {}
     quiet_cycles = explored = 0
+    ended = int(np.sum(new & (clusters.labels >= 0)))
     if known and np.max(falls) <= settings.max_fall:
         quiet_cycles = 1 + before.get('quiet_cycles', 0)
-        explored = int(np.sum(new & (clusters.labels >= 0))) + before.get('explored', 0)
+        explored = ended + before.get('explored', 0)
     quiet = quiet_cycles >= settings.patience
     if known:
         sentence = (
@@ -124,7 +125,8 @@ def _stability(
         sentence = 'there is no minimum'
     return {
         'stable': quiet and (explored >= settings.n_explored or not new.any()),
-        'quiet': quiet,
+        # Where the ensemble brings no new crystal to an end, it must learn more.
+        'explores': quiet and (ended > 0 or not new.any()),
         'quiet_cycles': quiet_cycles,
         'explored': explored,
         'largest_fall': float(np.max(falls)) if known else None,

@@ -26,6 +26,13 @@ def test_names_the_limit_that_was_reached(spent, reason):
     assert 'not converged' in stop['sentence']
 
 
+def test_the_last_label_does_not_end_a_search_that_needs_none():
+    spent = {'labels': 100, 'cycles': 1, 'core_hours': 0.0}
+    assert decide_stop({**OPEN, 'needs_labels': False}, BUDGET, spent)['reason'] is None
+    assert decide_stop({**OPEN, 'needs_labels': True}, BUDGET, spent)['reason'] == 'max_labels'
+    assert decide_stop({**OPEN, 'needs_labels': False}, BUDGET, {**spent, 'cycles': 5})['reason'] == 'max_cycles'
+
+
 def test_convergence_comes_before_the_budget():
     stop = decide_stop({'converged': True, 'reason': 'stable'}, BUDGET, {'labels': 100, 'cycles': 5, 'core_hours': 0.0})
     assert stop['reason'] == 'converged'

@@ -143,6 +143,14 @@ def test_a_pool_that_takes_in_no_crystals_needs_none(found):
     assert judge(found, labels, settings=settings, new=np.zeros(10, dtype=bool))['converged']
 
 
+def test_where_no_new_crystal_comes_to_an_end_the_ensemble_must_learn_more(found):
+    settings = ConvergenceSettings(n_clusters=3, n_explored=100)
+    new = np.arange(10) == 9
+    pool = found.replace(status=np.where(new, 'unphysical', 'converged'))
+    assessment = judge(pool, {'cycle_00': labels_at(found, [0, 2, 4])}, settings=settings, new=new)
+    assert (assessment['converged'], assessment['needs_labels']) == (False, True)
+
+
 def test_unconfirmed_minima_need_labels(found):
     settings = ConvergenceSettings(n_clusters=3, n_explored=100)
     assessment = judge(found, {'cycle_00': labels_at(found, [0, 2])}, settings=settings, new=np.ones(10, dtype=bool))
