@@ -28,7 +28,7 @@ def run(system: System, pool: str, seed: int) -> dict[str, Any]:
     frames, _ = generate_from_parameters({**parameters, 'n_structures': CRYSTALS, 'origin_prefix': 'baseline-'})
     settings = RelaxSettings(max_steps=MAX_STEPS, uncertainty=None)
     started, wall = time.process_time(), time.monotonic()
-    relaxed = Relaxation(frames, system.ensemble(), settings).run()
+    relaxed = Relaxation(frames, system.surface.ensemble(), settings).run()
     seconds = time.process_time() - started
     ended = np.isin(relaxed.known('status'), [RelaxStatus.CONVERGED.value, RelaxStatus.MAX_STEPS.value])
     heights = np.where(ended, relaxed.energy_per_atom - truth.energy, np.nan)
@@ -37,6 +37,7 @@ def run(system: System, pool: str, seed: int) -> dict[str, Any]:
     known = relaxed.replace(status=np.where(np.isfinite(heights), 'ok', 'failed'), reason=None)
     return {
         'target_energy': truth.energy,
+        'window': truth.window,
         'heights': [round(float(height), 3) if np.isfinite(height) else None for height in heights],
         'evaluations': evaluations.tolist(),
         'hits': [[int(index), truth.names_of(known[int(index)])] for index in hits],

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.label_efficiency.truth import WINDOW
+from benchmarks.label_efficiency.rates import window_of
 
 COLOURS = {
     'prospect': '#0072b2',
@@ -66,7 +66,8 @@ def draw(title: str, searches: dict[str, list[dict[str, Any]]], baseline: Sequen
         shown = np.isfinite(curve)
         words = 'random search, median'
         axes.plot(at[shown], curve[shown], color=COLOURS['baseline'], ls='--', lw=1.4, label=words)
-    axes.axhline(WINDOW, color='#aaaaaa', lw=0.8)
+    window = window_of(next(iter(searches.values()))[0])
+    axes.axhline(window, color='#aaaaaa', lw=0.8)
     axes.set(xscale='log', yscale='log', xlabel='labels or evaluations', title=title)
     axes.set_ylabel('lowest above the target, eV/atom')
     axes.legend(frameon=False, fontsize=7)

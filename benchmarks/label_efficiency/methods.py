@@ -51,7 +51,7 @@ class Method:
             changes['pool']['n_structures'] = POOL_SIZES[system.name]
         changes = merge(changes, self.overrides)
         if self.published:
-            changes = merge(changes, {'pool': system.published})
+            changes = merge(changes, {'pool': system.surface.published})
             if 'O' in system.composition:
                 changes = merge(changes, {'selection': {'selection': {'n_initial': 200, 'n_select': 200}}})
                 changes = merge(changes, {'search': {'budget': {'max_labels': 3000}}})

@@ -27,6 +27,8 @@ STEPS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     *((system, 'laqa-published', ('p1',), 1) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si16')),
     *(('na4cl4', name, ('mixed',), 2) for name in ('network', 'network-pretrained', 'prospect')),
     ('na4cl4', BASELINE, ('mixed',), 1),
+    ('si8-pbe', 'prospect', ('mixed',), 2),
+    ('si8-pbe', 'laqa-published', ('p1',), 2),
     ('si16', 'prospect', ('p1',), 5),
     ('si16', BASELINE, ('p1', 'mixed'), 4),
     *(('si8', name, ('mixed',), 5) for name in ('laqa', 'random', 'uncertainty')),

@@ -24,6 +24,7 @@ def summarise(outcome: Outcome, truth: Truth) -> dict[str, Any]:
     labels, final = outcome.labels, outcome.final
     return {
         'target_energy': truth.energy,
+        'window': truth.window,
         'labels': [_heights(cycle.labels, truth) for cycle in outcome.cycles],
         'cycles': [_cycle(cycle, truth) for cycle in outcome.cycles],
         'stop': outcome.stop['reason'],

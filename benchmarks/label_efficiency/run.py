@@ -34,7 +34,7 @@ def result_of(task: Task) -> dict[str, Any]:
     settings = method.settings(system, task.pool, task.seed)
     before = labels_of_source(system, task) if task.method == TRANSFER else None
     start = Start.of(method.start) if method.start else None
-    result = summarise(Search(settings, system.ensemble(), before, start).run(), Truth(system))
+    result = summarise(Search(settings, system.surface.ensemble(), before, start).run(), Truth(system))
     return result if before is None else {'n_labels_before': len(before), **result}
 
 
@@ -47,7 +47,7 @@ def labels_of_source(system: System, task: Task) -> Frames:
         raise ValueError(f'no smaller cell is known for {system.name}')
     source = SYSTEMS[system.source]
     settings = method_of('prospect').settings(source, task.pool, task.seed)
-    return Search(settings, source.ensemble()).run().labels
+    return Search(settings, source.surface.ensemble()).run().labels
 
 
 def run_task(task: Task) -> None:

@@ -28,10 +28,10 @@ def smoke() -> dict[str, float]:
     system = SYSTEMS['si8']
     settings = METHODS['prospect'].settings(system, 'mixed', SEED)
     settings.search['budget']['max_labels'] = MAX_LABELS
-    result = summarise(Search(settings, system.ensemble()).run(), Truth(system))
+    result = summarise(Search(settings, system.surface.ensemble()).run(), Truth(system))
     hit = hit_of(result)
     frames, _ = generate_from_parameters({**settings.pool, 'n_structures': CRYSTALS, 'origin_prefix': 'baseline-'})
-    relaxed = Relaxation(frames, system.ensemble(), RelaxSettings(max_steps=500, uncertainty=None)).run()
+    relaxed = Relaxation(frames, system.surface.ensemble(), RelaxSettings(max_steps=500, uncertainty=None)).run()
     evaluations = int(np.sum(relaxed.known('steps') + 1))
     hits = int(np.sum(relaxed.energy_per_atom < Truth(system).threshold))
     labels = hit.spent if hit else n_labels(result)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiida_prospect.common.enums import Optimizer
-
 RESULTS = Path(__file__).parents[1] / 'results' / 'label_efficiency'
 LARGEST = 20_000
 
@@ -60,16 +58,9 @@ def dumps(content: dict[str, Any]) -> str:
 
 
 def read(system: str, method: str, pool: str) -> list[dict[str, Any]]:
-    """Return the results of all seeds; only those with the present optimizer, if there are any."""
+    """Return the results of all seeds."""
     paths = sorted((RESULTS / system).glob(f'{method}_{pool}_[0-9]*.json'))
-    results = [json.loads(path.read_text()) for path in paths]
-    present = [result for result in results if optimizer_of(result) != Optimizer.FIRE]
-    return present or results
-
-
-def optimizer_of(result: dict[str, Any]) -> Optimizer:
-    """Return what relaxed; results that do not say are older than the choice."""
-    return Optimizer(result.get('optimizer', Optimizer.FIRE))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def stored() -> Iterator[tuple[str, str, str]]:

@@ -12,27 +12,24 @@ from ase.filters import UnitCellFilter
 from ase.optimize import BFGS
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.lammps_potentials import calculator
 from aiida_prospect.methods.matching import structure_of, symmetry
 from aiida_prospect.methods.minima import rank_minima
 from benchmarks.conditions import conditions
 from benchmarks.label_efficiency.store import RESULTS, write
-from benchmarks.label_efficiency.systems import SYSTEMS, System
+from benchmarks.label_efficiency.systems import SYSTEMS, Surface, System
 
-# eV/atom: nearer than this to the target is a hit.
-WINDOW = 0.005
-FMAX, MAX_STEPS = 5e-4, 400
+MAX_STEPS = 400
 COMMAND = 'python -m benchmarks.label_efficiency phases'
 
 
-def relax_phases(system: System) -> dict[str, Any]:
-    """Relax the known phases of a system with its surface."""
+def relax_phases(surface: Surface) -> dict[str, Any]:
+    """Relax the known phases of a surface."""
     phases: dict[str, Any] = {}
-    for name, make in system.phases.items():
+    for name, make in surface.phases.items():
         atoms = make()
-        atoms.calc = calculator(system.potential)
+        atoms.calc = surface.make()
         optimizer = BFGS(UnitCellFilter(atoms), logfile=None, maxstep=0.1)
-        converged = bool(optimizer.run(fmax=FMAX, steps=MAX_STEPS))
+        converged = bool(optimizer.run(fmax=surface.fmax, steps=MAX_STEPS))
         frame = Frames.from_atoms([atoms])
         phases[name] = {
             'energy_per_atom': float(atoms.get_potential_energy()) / len(atoms),
@@ -43,30 +40,30 @@ def relax_phases(system: System) -> dict[str, Any]:
             'cell': atoms.cell.array.round(6).tolist(),
             'positions': atoms.positions.round(6).tolist(),
         }
-    return {'potential': system.potential, 'target': system.target, 'phases': phases, **conditions(said=COMMAND)}
+    return {'potential': surface.name, 'target': surface.target, 'phases': phases, **conditions(said=COMMAND)}
 
 
 def store_phases() -> None:
     """Relax and store the phases of all surfaces that are not stored."""
     for system in SYSTEMS.values():
-        path = RESULTS / f'phases_{system.potential}.json'
+        path = RESULTS / f'phases_{system.surface.name}.json'
         if not path.exists():
-            write(path, relax_phases(system))
+            write(path, relax_phases(system.surface))
 
 
 class Truth:
     """What there is to find."""
 
     def __init__(self, system: System) -> None:
-        stored = json.loads((RESULTS / f'phases_{system.potential}.json').read_text())
+        stored = json.loads((RESULTS / f'phases_{system.surface.name}.json').read_text())
         self.phases: dict[str, dict[str, Any]] = stored['phases']
-        self.target = system.target
-        self.energy = float(self.phases[system.target]['energy_per_atom'])
+        self.target, self.window = system.surface.target, system.surface.window
+        self.energy = float(self.phases[self.target]['energy_per_atom'])
 
     @property
     def threshold(self) -> float:
         """Energy below which something is a hit, eV/atom."""
-        return self.energy + WINDOW
+        return self.energy + self.window
 
     def names_of(self, frame: Frames) -> list[str]:
         """Return the names of the known phases that a crystal is."""

@@ -78,9 +78,10 @@ class PwCalculator(Calculator):
 
     :param command: how pw.x is started, ``mpirun -np 4 pw.x -npool 2``.
     :param parameters: namelists, without what depends on the frame.
-    :param pseudopotentials: for each element the name of its file in the present folder.
+    :param pseudopotentials: for each element the name of its file in the folder.
     :param kpoints_distance: see :func:`mesh`.
     :param conv_thr_per_atom: Ry; what ``ELECTRONS.conv_thr`` is made of, if it is not given.
+    :param folder: with the pseudopotentials, where it works; the present one if not given.
     :raises ValueError: if the parameters cannot be used.
     :raises FileNotFoundError: if the program or a pseudopotential is not there.
     """
@@ -95,10 +96,11 @@ class PwCalculator(Calculator):
         pseudopotentials: Mapping[str, str],
         kpoints_distance: float,
         conv_thr_per_atom: float,
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         check_parameters(parameters)
-        self.folder = Path.cwd()
+        self.folder = folder or Path.cwd()
         self.arguments = shlex.split(command)
         if not self.arguments or shutil.which(self.arguments[0]) is None:
             raise FileNotFoundError(f'the program of the command `{command}` is not there, or may not be run')

@@ -23,7 +23,7 @@ def test_labels_are_those_of_the_work_chain(search, monkeypatch):
         'explore': {'parameters': {'max_steps': inputs.explore.parameters['max_steps']}},
     }
     settings = SearchSettings.from_protocol({'Si': 4}, protocol='fast', overrides=changes, seed=inputs.seed.value)
-    outcome = Search(settings, SYSTEMS['si8'].ensemble()).run()
+    outcome = Search(settings, SYSTEMS['si8'].surface.ensemble()).run()
 
     assert len(outcome.cycles) == 2
     for number, cycle in enumerate(outcome.cycles):
