@@ -17,7 +17,7 @@ import click
 
 from benchmarks.relax_throughput import page
 from benchmarks.relax_throughput.models import Models
-from benchmarks.relax_throughput.rows import ROOT, Interpreters, Row, measure, optimiser_rows, rows, store
+from benchmarks.relax_throughput.rows import ROOT, SEED, UNSEEN, Interpreters, Row, measure, optimiser_rows, rows, store
 from benchmarks.relax_throughput.shares import store_shares
 
 FOLDER = ROOT / 'build' / 'relax_throughput'
@@ -41,11 +41,14 @@ def run_command(device: str, pytorch: str, torchsim: str, only: str, models: Pat
 
 @main.command('optimisers')
 @click.option('--crystals', type=int, default=200, show_default=True)
+@click.option(
+    '--seed', type=click.Choice([str(SEED), str(UNSEEN)]), default=str(SEED), show_default=True, help='Of these.'
+)
 @click.option('--only', default='', help='Rows whose names contain this.')
 @click.option('--models', type=click.Path(path_type=Path), default=FOLDER, show_default=True, help='Their folder.')
-def optimisers_command(crystals: int, only: str, models: Path) -> None:
+def optimisers_command(crystals: int, seed: str, only: str, models: Path) -> None:
     """Count evaluations of all optimisers on the same crystals."""
-    _measure_all(optimiser_rows(crystals), Interpreters(), only, models)
+    _measure_all(optimiser_rows(crystals, int(seed)), Interpreters(), only, models)
 
 
 @main.command('shares')

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.markdown import table
 from benchmarks.relax_throughput.models import MEMBERS
-from benchmarks.relax_throughput.rows import ROOT, Row, optimiser_rows, rows
+from benchmarks.relax_throughput.rows import ROOT, SEED, UNSEEN, Row, optimiser_rows, rows
 from benchmarks.relax_throughput.shares import PATH as SHARES
 
 PAGE = ROOT / 'docs' / 'benchmarks_relaxation.md'
@@ -42,7 +42,8 @@ def page() -> Iterator[str]:
     yield PREFACE
     yield ''
     cpu, cuda = list(rows('cpu')), list(rows('cuda'))
-    yield from _conditions([*cpu, *cuda, *optimiser_rows(CRYSTALS)])
+    compared = [row for seed in (SEED, UNSEEN) for row in optimiser_rows(CRYSTALS, seed)]
+    yield from _conditions([*cpu, *cuda, *compared])
     yield ''
     yield from _one_core(cpu)
     yield from _ratios(cpu)
@@ -50,7 +51,7 @@ def page() -> Iterator[str]:
     yield from _cuda(cuda)
     yield from _optimisers()
     yield from _shares()
-    missing = [row for row in (*cpu, *cuda, *optimiser_rows(CRYSTALS)) if not row.path.is_file()]
+    missing = [row for row in (*cpu, *cuda, *compared) if not row.path.is_file()]
     if missing:
         yield '## Not run'
         yield ''
@@ -87,7 +88,7 @@ def _plain(command: str) -> str:
     return ' '.join(kept)
 
 
-PLACES = {'--only', '--pytorch', '--torchsim', '--models'}
+PLACES = {'--seed', '--only', '--pytorch', '--torchsim', '--models'}
 
 
 def _describe(row: Row) -> str:
@@ -200,14 +201,19 @@ def _cuda(cuda: Sequence[Row]) -> Iterator[str]:
 
 
 def _optimisers() -> Iterator[str]:
-    found = [(row, result) for row in optimiser_rows(CRYSTALS) if (result := load(row))]
-    if not found:
-        return
     yield '## Evaluations of a relaxation'
     yield ''
     yield f'The same {CRYSTALS} random crystals and the same criterion, at most 500 evaluations. The last column is the'
     yield 'mean difference of the final energies to those of FIRE of ASE, with its standard error.'
     yield ''
+    yield from _compared(SEED)
+    yield f'{CRYSTALS} crystals on which no factor of an optimiser was chosen:'
+    yield ''
+    yield from _compared(UNSEEN)
+
+
+def _compared(seed: int) -> Iterator[str]:
+    found = [(row, result) for row in optimiser_rows(CRYSTALS, seed) if (result := load(row))]
     lines = []
     for row, result in found:
         reference = next(

