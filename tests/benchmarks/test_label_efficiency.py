@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from aiida_prospect.common.frames import Frames
 from benchmarks.label_efficiency import plan
 from benchmarks.label_efficiency.methods import PROPORTIONS, method_of
+from benchmarks.label_efficiency.quantum_espresso import PSEUDOPOTENTIAL
 from benchmarks.label_efficiency.rates import hit_of, median_spent, quartiles, rate_of
 from benchmarks.label_efficiency.record import count_low
 from benchmarks.label_efficiency.store import dumps
@@ -23,6 +27,11 @@ def search(first=None, final=()):
     first_label = None if first is None else {'number': first, 'phases': ['diamond']}
     relaxed = [{'height': height, 'evaluations': 10, 'phases': []} for height in final]
     return {'labels': [[0.5] * 10, [0.4] * 6], 'first_label': first_label, 'final': relaxed}
+
+
+def test_a_wider_window_is_that_of_the_result():
+    assert hit_of(search(final=[0.02])) is None
+    assert hit_of({**search(final=[0.02]), 'window': 0.03}).spent == 26
 
 
 def test_a_hit_by_a_label_counts_labels_only():
@@ -91,6 +100,16 @@ def test_unknown_method():
 def test_the_target_is_a_phase_that_was_relaxed(name):
     truth = Truth(SYSTEMS[name])
     assert truth.phases[truth.target]['converged']
+
+
+@pytest.mark.skipif(not (shutil.which('pw.x') and PSEUDOPOTENTIAL.is_file()), reason='pw.x is not installed')
+def test_quantum_espresso_gives_the_energy_of_the_stored_target():
+    system = SYSTEMS['si8-pbe']
+    stored = Truth(system).phases['diamond']
+    atoms = Atoms(stored['numbers'], positions=stored['positions'], cell=stored['cell'], pbc=True)
+    result = system.surface.ensemble().evaluate(Frames.from_atoms([atoms]))
+    assert result.energy[0] / len(atoms) == pytest.approx(stored['energy_per_atom'], abs=1e-4)
+    assert np.abs(result.forces).max() < system.surface.fmax
 
 
 def test_results_are_json_with_a_line_for_each_key():
