@@ -224,13 +224,15 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         return self.can_afford('explore')
 
     def run_explore(self) -> Any:
-        """Relax the pool with the ensemble; crystals that became copies of others make room for new ones."""
+        """Relax the pool with the ensemble; what is of no more use makes room for new crystals."""
         if self.ctx.cycle > 0:
             parameters = {
                 **self.inputs.pool.parameters.get_dict(),
                 **self.inputs.parameters['refill'],
                 'seed': self.inputs.seed.value,
                 'cycle': self.ctx.cycle,
+                # Without labels the ensemble has learnt nothing that could settle them.
+                'keep_uncertain': self._key in self.ctx.labels,
             }
             refilled, node = refill_pool.run_get_node(
                 pool=self.ctx.pool,

@@ -166,6 +166,7 @@ class Search:
             **self.settings.search['refill'],
             'seed': self.settings.seed,
             'cycle': number,
+            'keep_uncertain': f'{CYCLE}{number:02d}' in self.labels,
         }
         try:
             return refill_from_parameters(clustered.frames, clustered.clusters.labels, parameters)[0]

@@ -15,7 +15,7 @@ from aiida_prospect.methods.refill import refill_from_parameters
 
 @calcfunction
 def refill_pool(pool: DatasetData, clusters: ArrayData, parameters: Dict) -> Any:
-    """Replace unusable frames and copies by new random crystals, see :func:`aiida_prospect.methods.refill.refill`.
+    """Replace what a pool can do without by new random crystals, see :func:`aiida_prospect.methods.refill.refill`.
 
     :param clusters: of the pool, as of ``prospect.cluster_pool``.
     :param parameters: see :func:`~aiida_prospect.methods.refill.refill_from_parameters`.

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_prospect.common.frames import FloatArray, Frames, IntArray
+from aiida_prospect.methods.clusters import NO_MINIMUM, UNCERTAIN
 from aiida_prospect.methods.pool.generate import generate
 from aiida_prospect.methods.pool.report import PoolReport
 from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
-
-UNUSABLE = -1
 
 
 def surplus(
@@ -24,16 +23,19 @@ def surplus(
     keep_per_cluster: int,
     keep_share: float = 1.0,
     limit: int | None = None,
+    keep_uncertain: bool = True,
 ) -> NDArray[np.bool_]:
     """Mark the frames that a pool can do without: unusable ones, copies of a minimum, and the highest minima.
 
-    :param labels: (n_frames,), cluster of each frame, the lowest cluster first; −1: unusable; other negative ones are
-        kept.
+    :param labels: (n_frames,), cluster of each frame, the lowest cluster first, or what
+        :class:`~aiida_prospect.methods.clusters.Clusters` has for frames without one.
     :param energies: (n_frames,), per atom; without them the first frames of a cluster stay.
     :param keep_per_cluster: number of frames of a cluster that stay, its lowest ones.
     :param keep_share: number of clusters that stay, the lowest ones, in units of the number of frames.
-    :param limit: mark at most so many: unusable ones first, then those of which there are most lower copies, then the
-        highest clusters.
+    :param limit: mark at most so many: unusable ones first, then uncertain ones, then those of which there are most
+        lower copies, then the highest clusters.
+    :param keep_uncertain: whether frames stay about which the ensemble disagrees; only an ensemble that has learnt
+        since can relax them further.
     :return: (n_frames,).
     :raises ValueError: if less than one frame is to stay, or the arrays differ in length.
     """
@@ -52,9 +54,11 @@ def surplus(
     copies = np.zeros(n_frames, dtype=np.int64)
     copies[order] = np.where(ordered >= 0, np.maximum(rank - keep_per_cluster + 1, 0), 0)
     is_high = labels >= np.ceil(keep_share * n_frames)
-    # Whole numbers for unusable frames and copies, fractions for what is merely high.
+    # Whole numbers for unusable and uncertain frames and copies, fractions for what is merely high.
     dispensable = copies + np.where(is_high, labels / max(n_frames, 1), 0.0)
-    dispensable[labels == UNUSABLE] = n_frames + 1
+    dispensable[labels == NO_MINIMUM] = n_frames + 2
+    if not keep_uncertain:
+        dispensable[labels == UNCERTAIN] = n_frames + 1
     marked = dispensable > 0
     if limit is not None:
         marked[np.argsort(-dispensable, kind='stable')[limit:]] = False
@@ -66,7 +70,8 @@ def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[s
 
     :param labels: (n_frames,), cluster of each frame.
     :param parameters: those of :class:`PoolSpec` and a ``seed``, the number of the ``cycle``, and ``keep_per_cluster``,
-        ``keep_share`` and ``max_new``; the values of ``n_structures`` and ``origin_prefix`` have no effect.
+        ``keep_share``, ``keep_uncertain`` and ``max_new``; the values of ``n_structures`` and ``origin_prefix`` have no
+        effect.
     :raises ValueError: if they do not fit.
     :raises PoolError: if no crystal can be made.
     """
@@ -75,6 +80,7 @@ def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[s
     energies = None if pool.energy is None else pool.energy_per_atom
     rng = generator_for(values.pop('seed', None), values['origin_prefix'])
     limits = {name: values.pop(name) for name in ('keep_per_cluster', 'keep_share')}
+    limits['keep_uncertain'] = values.pop('keep_uncertain', True)
     marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None))
     return refill(pool, marked, PoolSpec.from_parameters(values), rng)
 

@@ -22,6 +22,13 @@ def test_lowest_frames_of_each_cluster_stay():
     np.testing.assert_array_equal(np.flatnonzero(surplus(labels, None, 2)), [3, 4, 7])
 
 
+def test_uncertain_frames_make_room_where_nothing_was_learnt():
+    labels = np.array([0, 1, 0, -1, 0, 1, -2, 0])
+    assert np.flatnonzero(surplus(labels, None, 4, keep_uncertain=False)).tolist() == [3, 6]
+    assert np.flatnonzero(surplus(labels, None, 2, limit=1, keep_uncertain=False)).tolist() == [3]
+    assert np.flatnonzero(surplus(labels, None, 2, limit=2, keep_uncertain=False)).tolist() == [3, 6]
+
+
 def test_frames_that_stay_do_so_with_all_that_is_known(pool):
     marked = np.isin(np.arange(10), [2, 5, 9])
     filled, report = refill(
