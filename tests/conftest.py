@@ -36,17 +36,7 @@ POLL_INTERVAL = 0.2
 VASP_STAND_IN = Path(__file__).parent / 'workflows' / 'label' / 'vasp_stand_in'
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
 
-# What several files look at, made once in each process that does.
-SHARED = frozenset({'search', 'failed_search', 'restarted_search'})
-
 os.environ.update(THREADS)
-
-
-def pytest_collection_modifyitems(items):
-    """Let one process have all tests of the shared searches, and each other file be in one (``--dist loadgroup``)."""
-    for item in items:
-        group = 'search' if SHARED.intersection(item.fixturenames) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -47,6 +47,9 @@ departs:
 
 {DEPARTED}.
 
+Searches of commits before 84b4276 kept in the pool, in cycles without labels too, what the ensemble disagrees about.
+With fewer places for new crystals they looked longer for a lower minimum before they stopped.
+
 SNAP and the force field of the searches, ML-POD, are both linear in many-body descriptors, which may flatter the
 searches on Si8 and Si16. Stillinger–Weber, EIM, BOP and Streitz–Mintmire (variable charges) are of other families.
 """
