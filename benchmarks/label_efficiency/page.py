@@ -32,10 +32,10 @@ prospect --seeds 1-5`. Each result holds its command, versions, commit, machine 
 The searches run in one process on the functions and runners of the work chains; a test compares their labels with
 those of `SearchWorkChain`. A *hit* is a label, or a structure relaxed with the reference method at the end, less than
 {1000 * WINDOW:.0f} meV/atom above the target phase ({1000 * SYSTEMS['si8-pbe'].surface.window:.0f} with Quantum
-ESPRESSO, whose few k-points give diamond energies 13 meV/atom apart in different cells); where only the final
-relaxations gave it, all of their evaluations count. For random search each energy on the way of a relaxation is an
-evaluation. Its error is the 16th to 84th percentile of a bootstrap over relaxations. A search without a hit counts as
-one that took longer than all others.
+ESPRESSO, where with few k-points the energy of a phase depends on its cell); where only the final relaxations gave it,
+all of their evaluations count. For random search each energy on the way of a relaxation is an evaluation. Its error is
+the 16th to 84th percentile of a bootstrap over relaxations. A search without a hit counts as one that took longer than
+all others.
 
 All methods but `laqa as published` have the protocol `fast` with at most {BUDGET['max_labels']} labels in
 {BUDGET['max_cycles']} cycles and the stop criterion of this package; they differ in what is labelled. The

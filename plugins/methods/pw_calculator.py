@@ -96,11 +96,11 @@ class PwCalculator(Calculator):
         pseudopotentials: Mapping[str, str],
         kpoints_distance: float,
         conv_thr_per_atom: float,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
     ) -> None:
         super().__init__()
         check_parameters(parameters)
-        self.folder = folder or Path.cwd()
+        self.folder = Path(folder or '.').resolve()
         self.arguments = shlex.split(command)
         if not self.arguments or shutil.which(self.arguments[0]) is None:
             raise FileNotFoundError(f'the program of the command `{command}` is not there, or may not be run')
