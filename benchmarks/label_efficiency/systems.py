@@ -80,8 +80,8 @@ _SW = _embedded('Si_Stillinger_Weber', 'Stillinger–Weber', 'diamond', SILICON,
 _NACL = _embedded('NaCl_EIM', 'EIM', 'rock salt', binary('Na', 'Cl', 2.82), _unlike('Cl', 'Na'))
 _GAAS = _embedded('GaAs_BOP', 'BOP', 'zinc blende', binary('Ga', 'As', 2.45), _unlike('As', 'Ga'))
 _ALO = _embedded('AlO_Streitz_Mintmire', 'Streitz–Mintmire', 'corundum', ALUMINA, _unlike('Al', 'O'))
-# With so few k-points the energy of a phase depends on the cell by which it is described: that of diamond by 13 meV/atom
-# between four cells of eight atoms with a = 5.47 Å: cubic, the primitive one 2 × 2 × 1 and 4 × 1 × 1, and a sheared one.
+# With so few k-points the energy of a phase depends on the cell that describes it: that of diamond by 13 meV/atom
+# between four cells of eight atoms with a = 5.47 Å: cubic, the primitive one 2 × 2 × 1 and 4 × 1 × 1, a sheared one.
 _PBE = Surface(
     'Si_PBE_pw',
     'Quantum ESPRESSO, PBE, cheap settings',
