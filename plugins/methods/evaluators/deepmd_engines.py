@@ -7,13 +7,12 @@ from step to step, and members of an ensemble share them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_prospect.methods.evaluators.neighbours import Crowd, FloatArray, IntArray
+from aiida_prospect.methods.evaluators.crowd import Crowd, FloatArray, IntArray
 
 # Of these it is known, from the tests, that they give with foreign neighbours what they give with their own.
 DESCRIPTORS = ('se_e2_a', 'se_e3', 'hybrid', 'se_atten', 'dpa1', 'dpa3')
@@ -107,61 +106,17 @@ class PytorchEngine:
 
     def __call__(self, crowd: Crowd, types: IntArray) -> tuple[FloatArray, FloatArray]:
         """Evaluate crystals of equal size together, as the module is quadratic in the atoms of each."""
-        sizes = crowd.frames.n_atoms
         energy, forces = np.empty(len(types)), np.empty((len(types) + len(crowd.image_of), 3))
-        for size in np.unique(sizes):
-            stack = Stack.of(crowd, np.flatnonzero(sizes == size))
+        for stack in crowd.stacks:
             result = self._model.forward_lower(
                 self._tensor(crowd.positions[stack.members]),
                 self._tensor(types[crowd.atoms][stack.members]),
                 self._tensor(stack.table),
                 self._tensor(stack.atoms),
             )
-            energy[stack.members[:, :size]] = result['atom_energy'].detach().cpu().numpy()[:, :, 0]
+            energy[stack.members[:, : stack.table.shape[1]]] = result['atom_energy'].detach().cpu().numpy()[:, :, 0]
             forces[stack.members[stack.real]] = result['extended_force'].detach().cpu().numpy()[stack.real]
         return energy, forces
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         return self._torch.from_numpy(array).to(self._device)
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Crystals of equal size and their images, each padded to the most images by copies of its first atom.
-
-    :param members: (m, k), atoms and then images of each crystal, as in a crowd.
-    :param real: (m, k), false for padding.
-    :param atoms: (m, k), place within the crystal of the atom that each is an image of.
-    :param table: (m, n, l), places within the crystal of the neighbours, −1 where there are no more.
-    """
-
-    members: IntArray
-    real: NDArray[np.bool_]
-    atoms: IntArray
-    table: IntArray
-
-    @classmethod
-    def of(cls, crowd: Crowd, frames: IntArray) -> Stack:
-        """Stack some crystals of a crowd.
-
-        :param frames: (m,), crystals of n atoms each.
-        """
-        n_atoms, offsets = len(crowd.frames.numbers), crowd.frames.offsets
-        size = int(offsets[frames[0] + 1] - offsets[frames[0]])
-        first_image = np.searchsorted(crowd.owner[n_atoms:], np.arange(len(offsets)))
-        images = np.diff(first_image)[frames]
-        columns = np.arange(size + images.max(initial=0))
-        real = columns < (size + images)[:, None]
-        own, image = offsets[frames][:, None] + columns, n_atoms + first_image[frames][:, None] + columns - size
-        members = np.where(real, np.where(columns < size, own, image), offsets[frames][:, None])
-        atoms = crowd.atoms[members] - offsets[frames][:, None]
-        place = np.zeros(n_atoms + len(crowd.image_of), dtype=np.int64)
-        place[members[real]] = np.broadcast_to(columns, members.shape)[real]
-        row = np.full(len(crowd.frames), -1)
-        row[frames] = np.arange(len(frames))
-        rows = row[crowd.frames.frame_of_atom[crowd.centre]]
-        centre, neighbour, rows = (values[rows >= 0] for values in (crowd.centre, crowd.neighbour, rows))
-        counts = np.bincount(centre, minlength=n_atoms)
-        table = np.full((len(frames), size, int(counts.max(initial=1))), -1)
-        table[rows, place[centre], np.arange(len(centre)) - (np.cumsum(counts) - counts)[centre]] = place[neighbour]
-        return cls(members, real, atoms, table)

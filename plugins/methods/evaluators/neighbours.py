@@ -16,63 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_prospect.common.frames import Frames
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from aiida_prospect.methods.evaluators.crowd import Crowd, FloatArray, IntArray
 
 SKIN = 0.8
 LISTS_KEPT = 4096
 # Distances computed at once: 50 MB.
 CANDIDATES = 1_000_000
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """Crystals and the images of their atoms that are somebody's neighbours, as one system without periodicity.
-
-    :param frames: the crystals.
-    :param image_of: (g,), atom that each image is one of.
-    :param shift: (g, 3), how far it is from it, Å.
-    :param centre: (p,), atoms, ascending.
-    :param neighbour: (p,), another atom, or an image as ``n_atoms + index``, within the cut-off.
-    """
-
-    frames: Frames
-    image_of: IntArray
-    shift: FloatArray
-    centre: IntArray
-    neighbour: IntArray
-
-    @property
-    def positions(self) -> FloatArray:
-        """(n_atoms + g, 3), of the atoms and then the images, Å."""
-        own = self.frames.positions
-        return np.concatenate([own, own[self.image_of] + self.shift])
-
-    @property
-    def owner(self) -> IntArray:
-        """(n_atoms + g,), the crystal that atoms and images belong to."""
-        return np.concatenate([self.frames.frame_of_atom, self.frames.frame_of_atom[self.image_of]])
-
-    @property
-    def atoms(self) -> IntArray:
-        """(n_atoms + g,), the atom itself, or that of the image."""
-        return np.concatenate([np.arange(len(self.frames.numbers)), self.image_of])
-
-    def gather(self, forces: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return what the (n_atoms + g, 3) forces come to, eV/Å.
-
-        :return: (n_atoms, 3) forces on atoms, eV/Å, and (n_frames, 3, 3) virials, eV.
-        """
-        n_atoms, size = len(self.frames.numbers), len(self.frames)
-        atoms, owner, positions = self.atoms, self.owner, self.positions
-        on_atoms = np.empty((n_atoms, 3))
-        for i in range(3):
-            on_atoms[:, i] = np.bincount(atoms, forces[:, i], n_atoms)
-        virial = np.empty((size, 3, 3))
-        for i, j in product(range(3), repeat=2):
-            virial[:, i, j] = np.bincount(owner, forces[:, i] * positions[:, j], size)
-        return on_atoms, (virial + virial.transpose(0, 2, 1)) / 2
 
 
 @dataclass(frozen=True)
