@@ -69,7 +69,7 @@ say 'style, types, imports'
 bash deploy/lint.sh
 say 'tests'
 # More than the two processors at hand: half of the time is spent waiting for jobs.
-python -m pytest --numprocesses 3 --dist loadfile "$@"
+python -m pytest --numprocesses 4 --dist loadfile "$@"
 if [[ ${PROSPECT_TEST_BENCHMARKS:-} != no ]]; then
     say 'benchmarks in short'
     python -m benchmarks.smoke

@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.formula import Formula
+from xdist.scheduler import LoadFileScheduling
 
 from aiida_prospect.common.frames import Frames
 
@@ -35,8 +36,26 @@ OPEN_MPI = (
 POLL_INTERVAL = 0.2
 VASP_STAND_IN = Path(__file__).parent / 'workflows' / 'label' / 'vasp_stand_in'
 PSEUDOS = Path(os.environ.get('PROSPECT_TEST_PSEUDOS', '/usr/share/espresso/pseudo'))
+# The tests of these share a search, see `workflows/conftest.py`, that takes longer than most files.
+SHARE_A_SEARCH = tuple(
+    f'tests/workflows/{name}'
+    for name in ('export/', 'provenance/', 'report/', 'test_benchmark_loop.py', 'test_search.py', 'test_spending.py')
+)
 
 os.environ.update(THREADS)
+
+
+class Scheduling(LoadFileScheduling):
+    """Gives each file to one process, and to the same one all those that share a search."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return 'search' if file.startswith(SHARE_A_SEARCH) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Share tests out among processes."""
+    return Scheduling(config, log) if config.getvalue('dist') == 'loadfile' else None
 
 
 @pytest.fixture(scope='session', autouse=True)
