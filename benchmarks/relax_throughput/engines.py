@@ -184,9 +184,34 @@ def torchsim(files: list[Path]) -> Measured:
     return relaxation(files, fmax=FMAX, max_steps=MAX_STEPS)
 
 
+def in_turn(files: list[Path], *, backend: str, rounds: int) -> Measured:
+    """Do all that ratios are made of in turn, some rounds, so that whatever slows the machine slows all of it alike."""
+    ways = {
+        'limit': (limit(files, backend=backend), 128),
+        'ours': (ours(files, backend=backend), None),
+        'one_model': (ours(files[:1], backend=backend), None),
+        'one_by_one': (one_by_one(files, optimizer='FIRE', backend=backend), 2),
+    }
+
+    def run(crystals: list[Atoms]) -> Outcome:
+        rates = [{name: _rate_of(way, crystals[:count]) for name, (way, count) in ways.items()} for _ in range(rounds)]
+        return Outcome(0, details={'per_cpu_second': float(np.median([it['ours'] for it in rates])), 'rounds': rates})
+
+    return run
+
+
+def _rate_of(way: Measured, crystals: list[Atoms]) -> float:
+    """Return evaluations of a structure per second of the processor."""
+    before = time.process_time()
+    outcome = way(crystals)
+    seconds = time.process_time() - before
+    return outcome.details.get('per_cpu_second') or outcome.evaluations / seconds
+
+
 ENGINES: dict[str, Callable[..., Measured]] = {
     'ours': ours,
     'limit': limit,
+    'in_turn': in_turn,
     'one_by_one': one_by_one,
     'lammps': lammps,
     'torchsim': torchsim,

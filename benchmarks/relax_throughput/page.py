@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.markdown import table
-from benchmarks.relax_throughput.models import MEMBERS
 from benchmarks.relax_throughput.rows import ROOT, SEED, UNSEEN, Row, optimiser_rows, rows
 from benchmarks.relax_throughput.shares import PATH as SHARES
 
@@ -33,6 +32,9 @@ NAMES = {
     'lammps': 'LAMMPS, one by one',
     'torchsim': 'TorchSim, unit_cell_fire, 64 at once',
 }
+# Whose rates are compared with each other.
+WAYS = ('limit', 'ours', 'one_model', 'one_by_one')
+FloatArray = NDArray[np.float64]
 
 
 def page() -> Iterator[str]:
@@ -102,7 +104,7 @@ def _one_core(cpu: Sequence[Row]) -> Iterator[str]:
     lines = []
     for row in cpu:
         result = load(row)
-        if result and row.cores == 1:
+        if result and row.cores == 1 and row.engine != 'in_turn':
             rate = result.get('per_cpu_second') or result['details']['per_cpu_second']
             count = f'{result["details"]["batch"]}' if row.engine == 'limit' else str(row.crystals)
             lines.append((row.backend, row.members, _describe(row), count, f'{rate:.0f}', f'{1e3 / rate:.2f}'))
@@ -111,36 +113,27 @@ def _one_core(cpu: Sequence[Row]) -> Iterator[str]:
     yield from table(columns, lines)
 
 
-def _rate(cpu: Sequence[Row], engine: str, backend: str, **wanted: Any) -> float | None:
-    for row in cpu:
-        given = {'members': row.members, 'cores': row.cores, 'crystals': row.crystals, **row.options}
-        if (row.engine, row.backend) == (engine, backend) and all(given.get(k) == v for k, v in wanted.items()):
-            result = load(row)
-            if result:
-                return float(result.get('per_cpu_second') or result['details']['per_cpu_second'])
-    return None
-
-
 def _ratios(cpu: Sequence[Row]) -> Iterator[str]:
     lines = []
-    for backend, members in product(('tensorflow', 'pytorch', 'pod'), (1, MEMBERS)):
-        ours = _rate(cpu, 'ours', backend, members=members, cores=1, crystals=256)
-        one = _rate(cpu, 'ours', backend, members=1, cores=1, crystals=256)
-        limit = _rate(cpu, 'limit', backend, members=members)
-        fire = _rate(cpu, 'one_by_one', backend, members=members, optimizer='FIRE', cores=1)
-        if ours:
-            steps = _evaluations_ratio(backend)
+    for row in cpu:
+        result = load(row) if row.engine == 'in_turn' else None
+        if result:
+            rates = {name: np.array([it[name] for it in result['details']['rounds']]) for name in WAYS}
+            steps = _evaluations_ratio(row.backend)
+            over_ase = rates['ours'] / rates['one_by_one']
             lines.append(
                 (
-                    backend,
-                    members,
-                    _ratio(ours, limit, '{:.0%}'),
-                    _ratio(ours, fire, '{:.1f}'),
-                    '–' if not (fire and steps) else f'{ours / fire * steps:.1f}',
-                    '–' if members == 1 else _ratio(one, ours, '{:.1f}'),
+                    row.backend,
+                    row.members,
+                    _range(rates['ours'] / rates['limit'], '{:.0%}'),
+                    _range(over_ase, '{:.1f}'),
+                    '–' if steps is None else _range(over_ase * steps, '{:.1f}'),
+                    '–' if row.members == 1 else _range(rates['one_model'] / rates['ours'], '{:.1f}'),
                 )
             )
-    yield 'With 256 structures, from the rows above:'
+    if not lines:
+        return
+    yield 'Ratios of rates that one process measured in turn, 256 structures; the median of the rounds and the range:'
     yield ''
     yield from table(
         (
@@ -155,8 +148,9 @@ def _ratios(cpu: Sequence[Row]) -> Iterator[str]:
     )
 
 
-def _ratio(first: float | None, second: float | None, form: str) -> str:
-    return form.format(first / second) if first and second else '–'
+def _range(values: FloatArray, form: str) -> str:
+    """Return the median of some values, and between what they are."""
+    return f'{form.format(np.median(values))} ({form.format(values.min())}–{form.format(values.max())})'
 
 
 def _evaluations_ratio(backend: str) -> float | None:
