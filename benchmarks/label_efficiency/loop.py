@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -138,6 +139,8 @@ class Search:
         labels = self.labels.get(name, Frames.empty())
         cycle = Cycle(labels, clustered, assessment, self.judgement, evaluations)
         self.outcome.cycles.append(cycle)
+        spent = sum(self.outcome.seconds.values())
+        sys.stderr.write(f'cycle {number}: {self._n_labels} labels, {spent:.0f} seconds of the processor\n')
         return clustered
 
     def _select(self, clustered: ClusteredPool, number: int) -> Frames:
