@@ -14,6 +14,9 @@ source "$ROOT/deploy/lib.sh"
 ENVIRONMENT="${PROSPECT_TEST_ENV:-$ROOT/.venv}"
 PYTORCH="$ROOT/.venv-pytorch"
 TESTS=
+INSTALLATION=
+
+install_for_tests() { pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe,vasp]' --group test; }
 
 run_cluster_tests() {
     if [[ ! -f ${PROSPECT_CLUSTER_DIR:-}/settings ]]; then
@@ -43,20 +46,24 @@ end_cluster_tests() {
 }
 
 make_environment "$ENVIRONMENT"
-pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe,vasp]' --group test
 if [[ ${1:-} == --cluster ]]; then
+    install_for_tests
     run_cluster_tests "${@:2}"
     exit
 fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
     # Torch and TensorFlow share no environment: which of the two answers `import deepmd` first would depend on the order.
     make_environment "$PYTORCH"
-    pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26'
+    # In the background, until the tests begin.
+    pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26' &
+    INSTALLATION=$!
+    trap 'kill "$INSTALLATION" 2>/dev/null || true' EXIT
     PROSPECT_TEST_PYTORCH_PYTHON="$PYTORCH/bin/python"
 elif [[ $PROSPECT_TEST_PYTORCH_PYTHON == no ]]; then
     warn 'the tests of the PyTorch backend are left out'
     PROSPECT_TEST_PYTORCH_PYTHON=
 fi
+install_for_tests
 export PROSPECT_TEST_PYTORCH_PYTHON
 install_ps
 install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
@@ -67,6 +74,10 @@ export PATH="$ENVIRONMENT/bin:$PATH"
 cd "$ROOT"
 say 'style, types, imports'
 bash deploy/lint.sh
+if [[ -n $INSTALLATION ]]; then
+    wait "$INSTALLATION"
+    trap - EXIT
+fi
 say 'tests'
 # More than the two processors at hand: half of the time is spent waiting for jobs.
 python -m pytest --numprocesses 4 --dist loadfile "$@"
