@@ -131,7 +131,7 @@ def summary(there: set[tuple[str, str, str]]) -> Iterator[str]:
         'labels of `laqa as published`, from its own pools; and how many times fewer those of `prospect` are.'
     )
     yield ''
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, method, pool in sorted(there):
         if method != 'prospect':
             continue
@@ -143,6 +143,23 @@ def summary(there: set[tuple[str, str, str]]) -> Iterator[str]:
         rows.append((name, pool, found, f'{labels:.0f}', *_against(rate, labels), *_compared(published, labels)))
     here = ('random search', 'times fewer', '`laqa`: hits', '`laqa`: labels', 'times fewer')
     yield from table(('system', 'pools', 'hits', 'labels', *here), rows)
+    yield (
+        'The lowest structures that they ended with, meV/atom above the target. What lies below all known phases is a '
+        'minimum that is none of them, and a hit too.'
+    )
+    yield ''
+    rows = []
+    for name in dict.fromkeys(name for name, *_ in sorted(there)):
+        lowest = {method: _lowest(name, method, there) for method in ('prospect', 'laqa-published', BASELINE)}
+        rows.append((name, *(f'{1000 * low:.0f}' if low is not None else '–' for low in lowest.values())))
+    yield from table(('system', 'prospect', 'laqa as published', 'random search'), rows)
+
+
+def _lowest(system: str, method: str, there: set[tuple[str, str, str]]) -> float | None:
+    """Return the lowest of all relaxed structures, eV/atom above the target."""
+    results = [r for name, other, pool in there if (name, other) == (system, method) for r in read(name, other, pool)]
+    relaxed = [[it['height'] for it in r['final']] if 'final' in r else r['heights'] for r in results]
+    return min((height for heights in relaxed for height in heights if height is not None), default=None)
 
 
 def _against(rate: Rate | None, labels: float) -> tuple[str, str]:
