@@ -58,6 +58,7 @@ class DeepmdTrainCalculation(TrainCalculation):
         'aiida_prospect.methods.deepmd_systems',
         'aiida_prospect.methods.evaluators.base',
         'aiida_prospect.methods.evaluators.batches',
+        'aiida_prospect.methods.evaluators.crowd',
         'aiida_prospect.methods.evaluators.deepmd',
         'aiida_prospect.methods.evaluators.deepmd_engines',
         'aiida_prospect.methods.evaluators.neighbours',
