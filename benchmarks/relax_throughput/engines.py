@@ -189,9 +189,10 @@ def in_turn(files: list[Path], *, backend: str, rounds: int) -> Measured:
     ways = {
         'limit': (limit(files, backend=backend), 128),
         'ours': (ours(files, backend=backend), None),
-        'one_model': (ours(files[:1], backend=backend), None),
         'one_by_one': (one_by_one(files, optimizer='FIRE', backend=backend), 2),
     }
+    if len(files) > 1:
+        ways['one_model'] = (ours(files[:1], backend=backend), None)
 
     def run(crystals: list[Atoms]) -> Outcome:
         rates = [{name: _rate_of(way, crystals[:count]) for name, (way, count) in ways.items()} for _ in range(rounds)]

@@ -32,8 +32,6 @@ NAMES = {
     'lammps': 'LAMMPS, one by one',
     'torchsim': 'TorchSim, unit_cell_fire, 64 at once',
 }
-# Whose rates are compared with each other.
-WAYS = ('limit', 'ours', 'one_model', 'one_by_one')
 FloatArray = NDArray[np.float64]
 
 
@@ -118,7 +116,8 @@ def _ratios(cpu: Sequence[Row]) -> Iterator[str]:
     for row in cpu:
         result = load(row) if row.engine == 'in_turn' else None
         if result:
-            rates = {name: np.array([it[name] for it in result['details']['rounds']]) for name in WAYS}
+            rounds = result['details']['rounds']
+            rates = {name: np.array([it[name] for it in rounds]) for name in rounds[0]}
             steps = _evaluations_ratio(row.backend)
             over_ase = rates['ours'] / rates['one_by_one']
             lines.append(
