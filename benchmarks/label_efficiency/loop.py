@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from aiida_prospect.methods.pool.recipe import PoolError
 from aiida_prospect.methods.refill import refill_from_parameters
 from aiida_prospect.methods.relaxation.driver import Relaxation
 from aiida_prospect.methods.relaxation.slices import count_slices, merge_slices
+from benchmarks.label_efficiency.clock import CLOCK
 from benchmarks.label_efficiency.force_field import Training
 from benchmarks.label_efficiency.networks import NetworkTraining, Start
 from benchmarks.label_efficiency.reference import Reference
@@ -92,7 +91,7 @@ class Search:
 
         :raises NoForceFieldError: if there is none in a cycle.
         """
-        started = time.monotonic()
+        started = CLOCK.wall
         with TemporaryDirectory(prefix='search-') as folder:
             training = self._training(Path(folder))
             with self._stage('rest'):
@@ -101,7 +100,7 @@ class Search:
             while not self.outcome.stop:
                 clustered = self._cycle(clustered, training)
             self._finish(clustered)
-        self.outcome.wall_seconds = time.monotonic() - started
+        self.outcome.wall_seconds = CLOCK.wall - started
         return self.outcome
 
     def _training(self, folder: Path) -> Training:
@@ -111,9 +110,9 @@ class Search:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        started = _processor_seconds()
+        started = CLOCK.processor
         yield
-        self.outcome.seconds[name] += _processor_seconds() - started
+        self.outcome.seconds[name] += CLOCK.processor - started
 
     def _cluster(self, pool: Frames) -> ClusteredPool:
         return ClusteredPool.of(pool, self.settings.selection['clusters'])
@@ -206,8 +205,3 @@ class Search:
         with self._stage('label'):
             if len(finalists):
                 self.outcome.final = self.reference.relax(finalists)
-
-
-def _processor_seconds() -> float:
-    """Return those of this process and of its children that have ended."""
-    return sum(os.times()[:4])

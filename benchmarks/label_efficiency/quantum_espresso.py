@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from aiida_prospect.methods.evaluators.base import Unconverged
 from aiida_prospect.methods.pw_calculator import PwCalculator
+from benchmarks.conditions import ROOT
+from benchmarks.label_efficiency.clock import CLOCK
 
 # From Debian's `quantum-espresso-data`: norm-conserving, PBE.
 PSEUDOPOTENTIAL = Path('/usr/share/espresso/pseudo/Si.pbe-rrkj.UPF')
 CUTOFF = 12.0
 KPOINTS_DISTANCE = 0.4
+# Ry for each atom.
+CONVERGENCE = 1e-7
 PARAMETERS = {
     'CONTROL': {'disk_io': 'none'},
     'SYSTEM': {
@@ -26,13 +40,21 @@ PARAMETERS = {
 }
 
 
+KEPT = ROOT / 'build' / 'label_efficiency' / 'pw'
+
+
 class CheapSilicon(PwCalculator):
     """Silicon in PBE, plane waves up to 12 Ry, k-points 0.4/Å apart, on one core.
 
+    A search takes an hour or two, so the result of each run is kept: one that is started again after it was interrupted
+    comes to where it was without pw.x. The clock is put forward by what the run took.
+
+    :param kept: where, one file a run.
     :raises FileNotFoundError: if pw.x or the pseudopotential is not there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path = KEPT) -> None:
+        self.kept = kept
         self._kept = TemporaryDirectory(prefix='pw-of-benchmark-')
         shutil.copy(PSEUDOPOTENTIAL, self._kept.name)
         super().__init__(
@@ -40,6 +62,44 @@ class CheapSilicon(PwCalculator):
             parameters=PARAMETERS,
             pseudopotentials={'Si': PSEUDOPOTENTIAL.name},
             kpoints_distance=KPOINTS_DISTANCE,
-            conv_thr_per_atom=1e-7,
+            conv_thr_per_atom=CONVERGENCE,
             folder=Path(self._kept.name),
         )
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ('energy',),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Run pw.x, or take what it gave before; see :meth:`PwCalculator.calculate`."""
+        Calculator.calculate(self, atoms, properties, system_changes)
+        path = self.kept / f'{self._digest()}.json'
+        if path.is_file():
+            found = json.loads(path.read_text())
+            CLOCK.put_forward(found['seconds'])
+        else:
+            found = self._run_timed()
+            self.kept.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f'.{os.getpid()}')
+            part.write_text(json.dumps(found))
+            part.replace(path)
+        if found['unconverged'] is not None:
+            raise Unconverged(found['unconverged'])
+        self.results = {name: np.asarray(value)[()] for name, value in found['results'].items()}
+
+    def _digest(self) -> str:
+        settings = json.dumps([PARAMETERS, KPOINTS_DISTANCE, CONVERGENCE, PSEUDOPOTENTIAL.name], sort_keys=True)
+        arrays = (self.atoms.numbers, self.atoms.cell.array, self.atoms.positions)
+        return hashlib.sha256(b''.join([settings.encode(), *(array.tobytes() for array in arrays)])).hexdigest()
+
+    def _run_timed(self) -> dict[str, Any]:
+        started = CLOCK.processor
+        results: dict[str, Any] = {}
+        unconverged = None
+        try:
+            super().calculate(self.atoms)
+            results = {name: np.asarray(value).tolist() for name, value in self.results.items()}
+        except Unconverged as error:
+            unconverged = str(error)
+        return {'seconds': CLOCK.processor - started, 'unconverged': unconverged, 'results': results}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,11 @@ from ase import Atoms
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.pw_calculator import PwCalculator
 from benchmarks.label_efficiency import plan
+from benchmarks.label_efficiency.clock import CLOCK
 from benchmarks.label_efficiency.methods import PROPORTIONS, method_of
-from benchmarks.label_efficiency.quantum_espresso import PSEUDOPOTENTIAL
+from benchmarks.label_efficiency.quantum_espresso import PSEUDOPOTENTIAL, CheapSilicon
 from benchmarks.label_efficiency.rates import hit_of, median_spent, quartiles, rate_of
 from benchmarks.label_efficiency.record import count_low
 from benchmarks.label_efficiency.store import dumps
@@ -103,13 +108,23 @@ def test_the_target_is_a_phase_that_was_relaxed(name):
 
 
 @pytest.mark.skipif(not (shutil.which('pw.x') and PSEUDOPOTENTIAL.is_file()), reason='pw.x is not installed')
-def test_quantum_espresso_gives_the_energy_of_the_stored_target():
+def test_quantum_espresso_gives_the_energy_of_the_stored_target_and_is_not_run_again(tmp_path, monkeypatch):
     system = SYSTEMS['si8-pbe']
     stored = Truth(system).phases['diamond']
     atoms = Atoms(stored['numbers'], positions=stored['positions'], cell=stored['cell'], pbc=True)
-    result = system.surface.ensemble().evaluate(Frames.from_atoms([atoms]))
+    surface = replace(system.surface, make=partial(CheapSilicon, tmp_path))
+    result = surface.ensemble().evaluate(Frames.from_atoms([atoms]))
     assert result.energy[0] / len(atoms) == pytest.approx(stored['energy_per_atom'], abs=1e-4)
     assert np.abs(result.forces).max() < system.surface.fmax
+
+    (kept,) = tmp_path.glob('*.json')
+    monkeypatch.setattr(PwCalculator, 'calculate', lambda *_: pytest.fail('pw.x was run again'))
+    before = CLOCK.processor
+    again = surface.ensemble().evaluate(Frames.from_atoms([atoms]))
+    assert CLOCK.processor - before >= json.loads(kept.read_text())['seconds'] > 0
+    assert np.array_equal(again.forces, result.forces)
+    assert np.array_equal(again.energy, result.energy)
+    assert np.array_equal(again.stress, result.stress)
 
 
 def test_results_are_json_with_a_line_for_each_key():
