@@ -7,6 +7,7 @@ import os
 import runpy
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partialmethod
@@ -46,7 +47,7 @@ os.environ.update(THREADS)
 
 
 class Scheduling(LoadFileScheduling):
-    """Gives each file to one process, and to the same one all those that share a search."""
+    """Gives each file to one process, in the order of the tests, and to the same one all those that share a search."""
 
     def _split_scope(self, nodeid):
         file = super()._split_scope(nodeid)
@@ -55,7 +56,24 @@ class Scheduling(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     """Share tests out among processes."""
-    return Scheduling(config, log) if config.getvalue('dist') == 'loadfile' else None
+    if config.getvalue('dist') != 'loadfile':
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Put first, for several processes, the files that run jobs, and last those of many tests, which are quick ones.
+
+    So no process is left with a long file when the others have ended.
+    """
+    if not hasattr(config, 'workerinput'):
+        return
+    jobs, tests = Counter(), Counter()
+    for item in items:
+        jobs[item.path] += 'aiida_code_installed' in item.fixturenames
+        tests[item.path] += 1
+    items.sort(key=lambda item: (-jobs[item.path], tests[item.path]))
 
 
 @pytest.fixture(scope='session', autouse=True)
