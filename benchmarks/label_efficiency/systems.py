@@ -105,6 +105,6 @@ SYSTEMS = {
         System('ga8as8', {'Ga': 8, 'As': 8}, _GAAS),
         System('al4o6', {'Al': 4, 'O': 6}, _ALO),
         System('si46', {'Si': 46}, replace(_SNAP, target='clathrate I'), source='si16'),
-        System('al16o24', {'Al': 16, 'O': 24}, _ALO, source='al4o6'),
+        System('al16o24', {'Al': 16, 'O': 24}, replace(_ALO, target='bixbyite'), source='al4o6'),
     )
 }
