@@ -54,10 +54,12 @@ fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
     # Torch and TensorFlow share no environment: which of the two answers `import deepmd` first would depend on the order.
     make_environment "$PYTORCH"
-    # In the background, until the tests begin.
+    # In the background, until the tests begin; with a process group of its own, so that it can be ended with its children.
+    set -m
     pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26' &
     INSTALLATION=$!
-    trap 'kill "$INSTALLATION" 2>/dev/null || true' EXIT
+    set +m
+    trap 'kill -- -"$INSTALLATION" 2>/dev/null || true' EXIT
     PROSPECT_TEST_PYTORCH_PYTHON="$PYTORCH/bin/python"
 elif [[ $PROSPECT_TEST_PYTORCH_PYTHON == no ]]; then
     warn 'the tests of the PyTorch backend are left out'
