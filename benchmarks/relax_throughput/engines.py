@@ -206,7 +206,7 @@ def in_turn(files: list[Path], *, backend: str, rounds: int) -> Measured:
     ways = {
         'limit': (limit(files, backend=backend), 128),
         'ours': (ours(files, backend=backend), None),
-        'one_by_one': (one_by_one(files, optimizer='FIRE', backend=backend), 2),
+        'one_by_one': (one_by_one(files, optimizer='FIRE', backend=backend), 6),
     }
     if len(files) > 1:
         ways['one_model'] = (ours(files[:1], backend=backend), None)
