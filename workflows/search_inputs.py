@@ -76,6 +76,7 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
         workflow = WorkflowFactory(inputs['label_workflow'].value)
         composition = check_composition(inputs['pool']['parameters']['composition'])
         check_restart(inputs.get('restart', {}), composition)
+        check_pressure(inputs)
     except KeyError as error:
         return f'{error} is missing; make the inputs with `get_builder_from_protocol`'
     except (ValueError, exceptions.EntryPointError) as error:
@@ -126,6 +127,26 @@ def check_restart(restart: Mapping[str, Any], composition: Mapping[str, int]) ->
         if foreign:
             raise ValueError(
                 f'the potential `{name}` to start from knows {", ".join(potential.type_map)}, not {", ".join(foreign)}'
+            )
+
+
+def check_pressure(inputs: Mapping[str, Any]) -> None:
+    """Refuse a pressure: minima are compared by their energies.
+
+    :raises ValueError: with the name of the parameter.
+    """
+    relax = inputs.get('label', {}).get('relax', {})
+    final = relax.get_dict() if isinstance(relax, orm.Dict) else relax.get('parameters', {})
+    asked = {
+        'explore.parameters.pressure': inputs['explore']['parameters'].get('pressure', 0.0),
+        'label.relax.pressure': final.get('pressure', 0.0),
+        'label.relax.parameters.CELL.press': final.get('CELL', {}).get('press', 0.0),
+        'label.relax.parameters.pstress': final.get('pstress', 0.0),
+    }
+    for name, value in asked.items():
+        if value:
+            raise ValueError(
+                f'`{name}` is {value}: a search compares minima by their energies, so it can be made at zero pressure only'
             )
 
 

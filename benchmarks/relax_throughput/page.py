@@ -127,6 +127,7 @@ def _ratios(cpu: Sequence[Row]) -> Iterator[str]:
                 (
                     row.backend,
                     row.members,
+                    row.crystals,
                     _range(rates['ours'] / rates['limit'], '{:.0%}'),
                     _range(over_ase, '{:.1f}'),
                     '–' if steps is None else _range(over_ase * steps, '{:.1f}'),
@@ -135,12 +136,13 @@ def _ratios(cpu: Sequence[Row]) -> Iterator[str]:
             )
     if not lines:
         return
-    yield 'Ratios of rates that one process measured in turn, 256 structures; the median of the rounds and the range:'
+    yield 'Ratios of rates that one process measured in turn; the median of the rounds and the range:'
     yield ''
     yield from table(
         (
             'backend',
             'members',
+            'structures',
             'share of the models alone',
             'evaluations per second, times ASE one by one',
             'relaxations per second, times FIRE of ASE',

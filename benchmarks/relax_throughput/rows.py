@@ -84,6 +84,8 @@ def _others() -> Iterator[Row]:
         for members in (1, MEMBERS):
             yield Row('in_turn', backend, 256, members, options={'rounds': ROUNDS})
     for backend in ('tensorflow', 'pytorch'):
+        yield Row('in_turn', backend, 1024, MEMBERS, options={'rounds': ROUNDS})
+    for backend in ('tensorflow', 'pytorch'):
         for optimizer in ('FIRE', 'LBFGS'):
             yield Row('one_by_one', backend, ALONE, options={'optimizer': optimizer})
     yield Row('one_by_one', 'pod', ALONE, options={'optimizer': 'FIRE'})

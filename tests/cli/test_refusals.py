@@ -60,6 +60,26 @@ def test_misspelt_override(refuse, tmp_path):
     assert '`n_structure` is unknown' in refuse('Si8', '--overrides', str(tmp_path / 'overrides.yaml'))
 
 
+def test_pressure(refuse, tmp_path):
+    (tmp_path / 'overrides.yaml').write_text('explore: {parameters: {pressure: 0.1}}')
+    assert '`explore.parameters.pressure` is 0.1' in refuse('Si8', '--overrides', str(tmp_path / 'overrides.yaml'))
+
+
+def test_pressure_of_the_final_relaxations(refuse, pw_code, pseudo_family, tmp_path):
+    (tmp_path / 'overrides.yaml').write_text('label: {relax: {parameters: {CELL: {press: 100}}}}')
+    labels = ['--labels', 'quantumespresso', '--code', pw_code.full_label, '--pseudos', pseudo_family.label]
+    assert '`label.relax.parameters.CELL.press` is 100' in refuse(
+        'Si8', *labels, '--overrides', str(tmp_path / 'overrides.yaml')
+    )
+
+
+def test_processors_that_would_be_idle(refuse, pw_code, pseudo_family, tmp_path):
+    options = '{resources: {num_machines: 2, num_mpiprocs_per_machine: 8}, withmpi: false}'
+    (tmp_path / 'overrides.yaml').write_text(f'label: {{options: {options}}}')
+    labels = ['--labels', 'quantumespresso', '--code', pw_code.full_label, '--pseudos', pseudo_family.label]
+    assert 'asks for 16 processes' in refuse('Si8', *labels, '--overrides', str(tmp_path / 'overrides.yaml'))
+
+
 def test_missing_pseudopotential(refuse, pw_code, pseudo_family):
     answer = refuse(
         'NaCl', '--labels', 'quantumespresso', '--code', pw_code.full_label, '--pseudos', pseudo_family.label

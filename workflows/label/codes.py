@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.common import exceptions
 
@@ -33,3 +36,24 @@ def check_code(code: orm.AbstractCode, plugin: str | None = None) -> str | None:
                 'Install the program, or make a code that points to it with `verdi code create core.code.installed`'
             )
     return None
+
+
+def count_processes(options: Mapping[str, Any]) -> int:
+    """Return how many processes of a program a job asks the scheduler for; one if that is left to the computer.
+
+    :param options: ``metadata.options`` of a job.
+    """
+    resources = options.get('resources', {})
+    total = resources.get('tot_num_mpiprocs')
+    return int(total or resources.get('num_machines', 1) * (resources.get('num_mpiprocs_per_machine') or 1))
+
+
+def check_processes(options: Mapping[str, Any]) -> str | None:
+    """Return what is wrong if a job would reserve processors for several processes, and start one."""
+    count = count_processes(options)
+    if count == 1 or options.get('withmpi', True):
+        return None
+    return (
+        f'`options.resources` asks for {count} processes, but without MPI one is started: set `options.withmpi` to '
+        'true, for a code that allows it (`with_mpi` of the code), or ask for one process'
+    )

@@ -12,7 +12,7 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida_prospect.calculations.functions.extract_structure import extract_structure
 from aiida_prospect.common.enums import JobLoss, LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.workflows.label.codes import check_code
+from aiida_prospect.workflows.label.codes import check_code, check_processes, count_processes
 from aiida_prospect.workflows.label.costs import RunCost, core_seconds
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain, index_of
 from aiida_prospect.workflows.losses import demand_after, loss_of
@@ -75,7 +75,8 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
             cls.check_method(inputs, inputs[task]['parameters'].get_dict())
         except (ModuleNotFoundError, ValueError) as exception:
             return str(exception)
-        return check_code(inputs['code'], cls.PLUGIN)
+        options = inputs['options'].get_dict() if 'options' in inputs else {}
+        return check_code(inputs['code'], cls.PLUGIN) or check_processes(options)
 
     @classmethod
     def check_method(cls, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
@@ -114,7 +115,8 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         builder.escalation = orm.Dict(values['escalation'])
         # A code may insist on MPI, or on doing without.
         of_code = {} if code.with_mpi is None else {'withmpi': code.with_mpi}
-        builder.options = orm.Dict({**values['options'], **of_code, **(options or {})})
+        asked = {**values['options'], **of_code, **(options or {})}
+        builder.options = orm.Dict({'withmpi': count_processes(asked) > 1, **asked})
         return builder, values
 
     @classmethod

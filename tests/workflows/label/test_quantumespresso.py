@@ -37,6 +37,15 @@ def test_frame_without_self_consistency_is_never_ok_and_a_failure_is_explained(l
     assert np.all(np.isnan(labels.stress))
 
 
+@pytest.mark.parametrize(
+    ('processes', 'given', 'expected'), [(1, {}, False), (4, {}, True), (1, {'withmpi': True}, True)]
+)
+def test_mpi_starts_what_is_more_than_one_process(label_quantumespresso, silicon_frames, processes, given, expected):
+    resources = {'num_machines': 1, 'num_mpiprocs_per_machine': processes}
+    builder = label_quantumespresso(silicon_frames(1), {'options': {'resources': resources, **given}})
+    assert builder.options['withmpi'] is expected
+
+
 def test_a_run_out_of_wall_time_is_repeated_with_more(label_quantumespresso, silicon_frames):
     """The plugin lets pw.x stop itself in time, and gives up after as many runs as it may have."""
     overrides = {
