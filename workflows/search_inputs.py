@@ -146,7 +146,7 @@ def check_pressure(inputs: Mapping[str, Any]) -> None:
     for name, value in asked.items():
         if value:
             raise ValueError(
-                f'`{name}` is {value}: a search compares minima by their energies, so it can be made at zero pressure only'
+                f'`{name}` is {value}: a search compares minima by energy, so it can be made at zero pressure only'
             )
 
 

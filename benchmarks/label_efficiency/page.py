@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.label_efficiency import plan
 from benchmarks.label_efficiency.figures import draw
-from benchmarks.label_efficiency.methods import ABLATIONS, BASELINE, BUDGET, DEPARTURES, METHODS, method_of
+from benchmarks.label_efficiency.methods import ABLATIONS, BASELINE, BUDGET, DEPARTURES, METHODS, TRANSFER, method_of
 from benchmarks.label_efficiency.rates import Rate, hit_of, median_spent, n_final, n_labels, quartiles, rate_of
 from benchmarks.label_efficiency.store import RESULTS, read, stored
 from benchmarks.label_efficiency.systems import SYSTEMS, WINDOW, System
@@ -20,6 +20,9 @@ from benchmarks.markdown import table
 
 DOCS = Path(__file__).parents[2] / 'docs'
 PAGE = DOCS / 'benchmarks_label_efficiency.md'
+README = DOCS.parent / 'README.md'
+# Between these stand the rows that are made here.
+BEGIN, END = '<!-- label efficiency: begin -->', '<!-- label efficiency: end -->'
 IMAGES = 'images'
 STAGES = ('label', 'train', 'relax', 'rest')
 DEPARTED = '\n'.join(f'- {departure}' for departure in DEPARTURES)
@@ -56,8 +59,44 @@ searches on Si8 and Si16. Stillinger–Weber, EIM, BOP and Streitz–Mintmire (v
 
 
 def write_page() -> None:
-    """Write the page and its figures."""
+    """Write the page and its figures, and the rows in the README."""
     PAGE.write_text('\n'.join(page()).rstrip() + '\n')
+    before, rest = README.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    rows = '\n'.join(readme()).strip()
+    README.write_text(f'{before}{BEGIN}\n\n{rows}\n\n{END}{after}')
+
+
+def readme() -> Iterator[str]:
+    """Yield what `prospect` finds from mixed pools, and where the others were measured, from theirs."""
+    rows: list[tuple[Any, ...]] = []
+    for system in SYSTEMS.values():
+        found = next((r for pool in ('mixed', 'p1') if (r := _measured(system, pool))), None)
+        if found is not None:
+            rows.append((f'{_formula(system)}, {system.surface.words}', system.surface.target, *found))
+    labels = ('labels to the first hit: median (quartiles)', 'labels until the stop')
+    yield from table(('search for', 'target', 'hits', *labels, 'random search needs', '`laqa` as published needs'), rows)
+
+
+def _measured(system: System, pool: str) -> tuple[str, ...] | None:
+    ours = read(system.name, 'prospect', pool)
+    if not ours:
+        return None
+    hits = [hit for hit in map(hit_of, ours) if hit]
+    baseline, published = read(system.name, BASELINE, pool), read(system.name, 'laqa-published', 'p1')
+    labels = median_spent(ours)
+    times = _against(rate_of(baseline), labels)[1] if baseline else '–'
+    return (
+        f'{len(hits)} of {len(ours)}',
+        quartiles([hit.spent for hit in hits], len(ours) - len(hits)),
+        _until_stop(ours),
+        f'{times} times as many' if times != '–' else '–',
+        _compared(published, labels)[1],
+    )
+
+
+def _formula(system: System) -> str:
+    return ''.join(f'{element}{number}' for element, number in system.composition.items())
 
 
 def page() -> Iterator[str]:
@@ -70,7 +109,7 @@ def page() -> Iterator[str]:
     for system in SYSTEMS.values():
         pools = sorted({pool for name, _, pool in there if name == system.name})
         if pools:
-            yield f'## {"".join(f"{e}{n}" for e, n in system.composition.items())}, {system.surface.words}'
+            yield f'## {_formula(system)}, {system.surface.words}'
             yield ''
             for pool in pools:
                 yield from searches(system, pool)
@@ -150,9 +189,9 @@ def summary(there: set[tuple[str, str, str]]) -> Iterator[str]:
     yield ''
     rows = []
     for name in dict.fromkeys(name for name, *_ in sorted(there)):
-        lowest = {method: _lowest(name, method, there) for method in ('prospect', 'laqa-published', BASELINE)}
+        lowest = {method: _lowest(name, method, there) for method in ('prospect', TRANSFER, 'laqa-published', BASELINE)}
         rows.append((name, *(f'{1000 * low:.0f}' if low is not None else '–' for low in lowest.values())))
-    yield from table(('system', 'prospect', 'laqa as published', 'random search'), rows)
+    yield from table(('system', 'prospect', 'begun with the small cell', 'laqa as published', 'random search'), rows)
 
 
 def _lowest(system: str, method: str, there: set[tuple[str, str, str]]) -> float | None:
@@ -218,8 +257,7 @@ def searches(system: System, pool: str) -> Iterator[str]:
         yield ''
     if shown:
         path = DOCS / IMAGES / f'label_efficiency_{system.name}_{pool}.svg'
-        formula = ''.join(f'{element}{number}' for element, number in system.composition.items())
-        draw(f'{formula}, {system.surface.words}, {pool}', shown, baseline, path)
+        draw(f'{_formula(system)}, {system.surface.words}, {pool}', shown, baseline, path)
         yield f'![Lowest label against the number of labels]({IMAGES}/{path.name})'
         yield ''
 
@@ -315,11 +353,6 @@ def what_ran() -> Iterator[str]:
     """Yield the plan and how much of it is stored."""
     yield '## What ran'
     yield ''
-    wanted: dict[tuple[str, str, str], int] = defaultdict(int)
-    made: dict[tuple[str, str, str], int] = defaultdict(int)
-    for task in plan.tasks():
-        key = (task.system, task.method, task.pool)
-        wanted[key] += 1
-        made[key] += task.path.exists()
-    rows = [(*key, made[key], number) for key, number in wanted.items()]
+    wanted = Counter((task.system, task.method, task.pool) for task in plan.tasks())
+    rows = [(*key, len(read(*key)), number) for key, number in wanted.items()]
     yield from table(('system', 'method', 'pools', 'stored', 'planned'), rows)
