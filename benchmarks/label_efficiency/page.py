@@ -75,7 +75,8 @@ def readme() -> Iterator[str]:
         if found is not None:
             rows.append((f'{_formula(system)}, {system.surface.words}', system.surface.target, *found))
     labels = ('labels to the first hit: median (quartiles)', 'labels until the stop')
-    yield from table(('search for', 'target', 'hits', *labels, 'random search needs', '`laqa` as published needs'), rows)
+    others = ('random search needs', '`laqa` as published needs')
+    yield from table(('search for', 'target', 'hits', *labels, *others), rows)
 
 
 def _measured(system: System, pool: str) -> tuple[str, ...] | None:
