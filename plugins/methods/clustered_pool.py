@@ -108,7 +108,13 @@ class ClusteredPool:
         # Labels that a search began with may be of other compositions of the same elements.
         alike = np.isin(frames.reduced_formulas, sorted(set(self.frames.reduced_formulas)))
         return choose_finalists(
-            self.frames, self.spectra, self.clusters.representatives, frames.select(alike), known[alike], **parameters
+            self.frames,
+            self.spectra,
+            self.clusters.representatives,
+            frames.select(alike),
+            known[alike],
+            minima=self.clusters.labels >= 0,
+            **parameters,
         )
 
     def _joined(self, labels: Labels) -> tuple[Frames, FloatArray]:

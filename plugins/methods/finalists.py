@@ -21,12 +21,13 @@ def choose_finalists(
     n_minima: int,
     energy_window: float,
     tolerance: float,
+    minima: NDArray[np.bool_] | None = None,
 ) -> Frames:
     """Choose the lowest structures, each once, whether the ensemble or a label says that it is low.
 
     A structure that was labelled counts with the energy of its label, which is worth more than the ensemble's; of equal
-    structures that of the pool is taken because it is relaxed. Labels of what became a lower structure of the pool
-    since are left out.
+    structures that of the pool is taken because it is relaxed. Labels of what became a lower minimum of the pool since
+    are left out.
 
     :param pool: relaxed structures, energies in eV; or what was never relaxed, without: then only labels count.
     :param pool_fingerprints: (len(pool), d).
@@ -36,6 +37,7 @@ def choose_finalists(
     :param n_minima: return at most so many.
     :param energy_window: eV/atom above the lowest.
     :param tolerance: distance of fingerprints below which two structures are the same.
+    :param minima: (len(pool),), which frames are in a cluster; all if not given.
     :return: ``origin`` and ``reason`` tell where each comes from; ``source`` is the frame of the pool, −1 for a label.
     """
     usable = np.flatnonzero(labelled.known('status') == LabelStatus.OK.value) if len(labelled) else np.empty(0, int)
@@ -56,7 +58,7 @@ def choose_finalists(
                 if not reasons[home].startswith('label'):
                     energies[home] = label_energies[position]
                     reasons[home] = f'label of its twin: {energies[home]:.4f} eV/atom'
-    free &= ~_superseded(pool, labelled.select(usable))
+    free &= ~_superseded(pool if minima is None else pool.select(minima), labelled.select(usable))
     lonely = usable[free]
     frames = Frames.concatenate([_carry(pool.select(chosen_pool), chosen_pool), _carry(labelled.select(lonely), -1)])
     energies = np.concatenate([energies, label_energies[free]])
@@ -69,7 +71,7 @@ def _energies(frames: Frames) -> NDArray[np.float64]:
 
 
 def _superseded(pool: Frames, labelled: Frames) -> NDArray[np.bool_]:
-    """Tell which labels are of an earlier state of a structure that has been relaxed to less energy since."""
+    """Tell which labels are of an earlier state of a minimum of less energy."""
     if pool.origin is None or labelled.origin is None or not len(labelled):
         return np.zeros(len(labelled), bool)
     energies = dict(zip(pool.origin.tolist(), _energies(pool).tolist(), strict=True))

@@ -64,6 +64,20 @@ def test_what_was_labelled_on_the_way_to_a_minimum_is_left_out(pool, labelled):
     assert chosen.reason[0].startswith('label: -4.5')
 
 
+def test_a_label_outlives_what_fell_into_a_hole_of_the_ensemble(pool, labelled):
+    deeper = pool.replace(energy=[-90.0, -7.9, -7.8, -6.0])
+    chosen = choose_finalists(
+        deeper,
+        np.arange(4.0)[:, None],
+        [1],
+        labelled.replace(origin=['p0', 'b', 'c']),
+        np.array([[70.0], [80.0], [60.0]]),
+        **{**LIMITS, 'energy_window': 9.0},
+        minima=np.array([False, True, True, True]),
+    )
+    assert set(chosen.origin) == {'b', 'p0', 'p1'}
+
+
 def test_of_a_pool_that_was_never_relaxed_only_labels_count(pool, labelled):
     bare = pool.without('energy')
     chosen = choose_finalists(
