@@ -15,6 +15,7 @@ from aiida_prospect.common.frames import FloatArray, Frames
 from aiida_prospect.methods.calibration import calibrate, usable_labels
 from aiida_prospect.methods.clusters import Clusters, compositions
 from aiida_prospect.methods.fingerprints import TOLERANCE, nearest
+from aiida_prospect.methods.refill import is_lost
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def assess(
     *Stable*: ``energy_initial`` of the pool is the energy of the previous cycle's structures under the current
     ensemble. The lowest clusters of then and now are compared rank by rank, within each composition, and none may have
     fallen by more than ``max_fall``. So a new lower cluster, or a basin that gets deeper, forbids to stop, while a new
-    potential alone does not. Enough new crystals must have been relaxed since, unless the pool takes in none any more.
+    potential alone does not. Enough new crystals must have been relaxed since, unless the pool takes in none any more,
+    and no job may have left its part of the pool as it was.
     *Confirmed*: near each of the lowest minima there is a label whose energy agrees with the ensemble's.
 
     :param labels: of all cycles, by names that sort by cycle; the last one calibrates the ensemble.
@@ -113,6 +115,7 @@ def _stability(
         quiet_cycles = 1 + before.get('quiet_cycles', 0)
         explored = ended + before.get('explored', 0)
     quiet = quiet_cycles >= settings.patience
+    lost = int(np.sum(is_lost(pool, clusters.labels)))
     if known:
         sentence = (
             f'the {len(falls)} lowest clusters fell by at most {1000 * max(float(np.max(falls)), 0):.1f} meV/atom '
@@ -123,8 +126,10 @@ def _stability(
         sentence = 'how far the lowest clusters fell is not known'
     else:
         sentence = 'there is no minimum'
+    if lost:
+        sentence += f', but {lost} crystals were not relaxed, because their jobs left no results'
     return {
-        'stable': quiet and (explored >= settings.n_explored or not new.any()),
+        'stable': quiet and not lost and (explored >= settings.n_explored or not new.any()),
         # Where the ensemble brings no new crystal to an end, it must learn more.
         'explores': quiet and (ended > 0 or not new.any()),
         'quiet_cycles': quiet_cycles,

@@ -137,6 +137,16 @@ def test_new_crystals_must_have_been_relaxed_to_an_end(found):
     assert (fallen['converged'], fallen['needs_labels'], fallen['stability']['explored']) == (False, True, 0)
 
 
+def test_no_end_while_a_part_of_the_pool_was_not_relaxed(found):
+    labels = {'cycle_00': labels_at(found, [0, 2, 4])}
+    assert judge(found, labels)['converged']
+    lost = np.arange(10) == 9
+    pool = found.replace(status=np.where(lost, 'unfinished', 'converged'), energy=np.where(lost, np.nan, found.energy))
+    assessment = judge(pool, labels)
+    assert (assessment['converged'], assessment['needs_labels']) == (False, False)
+    assert '1 crystals were not relaxed' in assessment['reason']
+
+
 def test_a_pool_that_takes_in_no_crystals_needs_none(found):
     settings = ConvergenceSettings(n_clusters=3, n_explored=100)
     labels = {'cycle_00': labels_at(found, [0, 2, 4])}

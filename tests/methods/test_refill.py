@@ -50,6 +50,18 @@ def test_nothing_marked_changes_nothing(pool):
     assert filled.equals(pool)
 
 
+def test_what_a_lost_job_left_as_it_was_stays(pool):
+    lost = np.arange(10) % 2 == 1
+    status, energy = np.where(lost, 'unfinished', 'unphysical'), np.where(lost, np.nan, pool.energy)
+    values = {'composition': {'Si': 4}, 'n_structures': 10, 'seed': 1, 'cycle': 3, 'keep_share': 1.0}
+    filled, _ = refill_from_parameters(
+        pool.replace(status=status, energy=energy), np.full(10, -1), {**values, 'keep_per_cluster': 1, 'max_new': 3}
+    )
+    fresh = np.array([name.startswith('c03-') for name in filled.origin])
+    assert fresh.sum() == 3
+    assert not np.any(fresh & lost)
+
+
 def test_misuse_is_refused(pool):
     with pytest.raises(ValueError, match='another `origin_prefix`'):
         refill(pool, np.ones(10, dtype=bool), SPEC, np.random.default_rng(1))
