@@ -56,6 +56,9 @@ def _minima(ranking: dict[str, Any] | None) -> Iterator[str]:
     headers = ('', 'ΔE meV/atom', 'E eV/atom', 'space group', 'V Å³/atom', 'atoms', 'lattice Å', 'reference', 'from')
     yield tabulate(rows, headers, disable_numparse=True)
     yield ''
+    for index, item in enumerate(ranking['minima']):
+        if item.get('reason'):
+            yield f'Minimum {index}: {item["reason"]}.'
     rejected = ranking.get('failed') or []
     if rejected:
         yield f'{len(rejected)} further structures could not be relaxed; see --json'

@@ -41,8 +41,8 @@ def rank_minima(
     :param relaxed: with ``energy``; where ``status`` is known, only frames with one of ``statuses`` can be minima.
     :param references: known crystals, one frame each, by name.
     :return: the lowest frame of each minimum as it was computed, its index in ``relaxed`` as ``source``; and a report
-        for JSON: ``minima`` in the same order, ``failed`` (frames that are no minima, and why), ``references`` and
-        ``settings``. Energies in eV, lengths in Å.
+        for JSON: ``minima`` in the same order, with a ``reason`` if the relaxation did not converge, ``failed`` (frames
+        that are no minima, and why), ``references`` and ``settings``. Energies in eV, lengths in Å.
     :raises ValueError: if no energies are known.
     """
     settings, references = settings or MatchSettings(), references or {}
@@ -128,6 +128,7 @@ def _describe(relaxed: Frames, i: int, structure: Structure, settings: MatchSett
     frame = relaxed[i]
     return {
         **_name(relaxed, i),
+        'reason': '' if frame.reason is None else str(frame.reason[0]),
         **_describe_crystal(frame, structure, settings),
         'energy_per_atom': float(frame.known('energy')[0] / len(frame.numbers)),
         'evaluations': None if frame.steps is None or frame.steps[0] < 0 else int(frame.steps[0]),

@@ -127,6 +127,11 @@ def test_nothing_is_lost_and_nan_never_wins():
     ]
 
 
+def test_a_minimum_that_was_not_relaxed_to_its_end_says_so():
+    frames = relaxed([diamond()], [-5.4], status=['ok'], reason=['the relaxation did not converge: max_steps'])
+    assert rank_minima(frames)[1]['minima'][0]['reason'] == 'the relaxation did not converge: max_steps'
+
+
 def test_nothing_relaxed_gives_no_minima():
     minima, report = rank_minima(relaxed([diamond()], [np.nan], status=['failed']))
     assert len(minima) == 0
