@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import ProcessSpec, ToContext, WorkChain, if_, while_
@@ -183,11 +184,20 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
             self.out(f'{self._key}.labels', node.outputs.labels)
             self.count_cost('label', node, count_labels(node.outputs.labels.frames))
         usable = self._n_usable
-        if usable < self.inputs.parameters['min_usable']:
-            detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
+        detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
+        if usable < self.inputs.parameters['min_usable'] or self._labelling_is_broken:
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
+        if not node.is_finished_ok:
+            self.report(f'cycle {self.ctx.cycle}: {detail}')
         best = f'the best at {self._lowest_label:.4f} eV/atom'
         self.report(f'cycle {self.ctx.cycle}: {self._n_labels} labels, {usable} usable, {best}')
+
+    @property
+    def _labelling_is_broken(self) -> bool:
+        """Whether this cycle has left no labels at all, or none of use like the one before that asked for some."""
+        own = search_inputs.own_labels(self.ctx.labels)
+        last = [count_usable(own[name].frames) for name in sorted(own)[-2:]]
+        return self._key not in own or (len(last) == 2 and not any(last))
 
     def should_train(self) -> bool:
         """Tell whether there are labels that the potentials have not seen."""
@@ -256,7 +266,8 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         values = parameters.get_dict()
         sanity = values.setdefault('sanity', {})
         margin = self.inputs.parameters['hole_depth']
-        if sanity.get('lowest_energy') is None and margin is not None:
+        # There is none if all labels are of other compositions.
+        if sanity.get('lowest_energy') is None and margin is not None and np.isfinite(self._lowest_label):
             sanity['lowest_energy'] = self._lowest_label - margin
         return orm.Dict(values)
 

@@ -17,7 +17,7 @@ from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.initial_labels import check_elements
-from aiida_prospect.methods.labels import count_labels
+from aiida_prospect.methods.labels import count_labels, count_usable
 from aiida_prospect.methods.pool.composition import check_composition
 from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
@@ -274,10 +274,11 @@ def get_builder_restart(
     last = cycle if cycle is not None else max(complete, default=-1)
     builder = node.get_builder_restart()
     given: dict[str, Any] = dict(builder.restart)
+    # Where not one label is of use, the labelling was broken: what it was asked for may be asked for again.
     made = {
         f'{CYCLE}{number:02d}': value['labels']
         for number, value in cycles.items()
-        if 'labels' in value and (cycle is None or number <= cycle)
+        if 'labels' in value and count_usable(value['labels'].frames) and (cycle is None or number <= cycle)
     }
     # What a search was given it hands on: labels from elsewhere, and labels that were corrected.
     labels = given.get('labels', {})

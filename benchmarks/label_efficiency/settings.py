@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.workflows.protocols import load_protocol, merge
 
@@ -75,6 +77,6 @@ class SearchSettings:
         """
         parameters = {k: v for k, v in self.explore['parameters'].items() if k in _RELAXATION}
         margin = self.search['hole_depth']
-        if parameters['sanity']['lowest_energy'] is None and margin is not None:
+        if parameters['sanity']['lowest_energy'] is None and margin is not None and np.isfinite(lowest_label):
             parameters = merge(parameters, {'sanity': {'lowest_energy': lowest_label - margin}})
         return RelaxSettings.from_dict(parameters)

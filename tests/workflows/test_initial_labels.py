@@ -117,6 +117,7 @@ def test_labels_of_other_compositions_say_nothing_about_the_lowest(make_builder,
     assert process._lowest_label == pytest.approx(low.energy_per_atom.min())
     process.inputs.pool.parameters = orm.Dict({**process.inputs.pool.parameters.get_dict(), 'composition': {'Ge': 1}})
     assert process._lowest_label == float('inf')
+    assert process._explore_parameters(orm.Dict({'sanity': {}})).get_dict() == {'sanity': {}}
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,44 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
 from aiida_prospect.cli.progress import describe
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.tables import summary_lines
 from aiida_prospect.common.enums import LabelStatus
+from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.figures import draw_search
 from aiida_prospect.methods.labels import count_labels
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
 from aiida_prospect.workflows.provenance.progress import STAGES, stage_in_words
 from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.summary import summarise
+
+
+@pytest.fixture
+def labelled(make_builder, generate_frames):
+    """Return a function that has a search in its second cycle inspect labels with these statuses."""
+
+    def act(*cycles):
+        process = instantiate_process(get_manager().get_runner(), make_builder())
+        process.setup()
+        for number, statuses in enumerate(cycles):
+            node = orm.WorkChainNode()
+            node.set_process_state('finished')
+            node.set_exit_status(0 if 'ok' in statuses else 401)
+            node.store()
+            if statuses:
+                frames = generate_frames('Si4', len(statuses), labelled=True)
+                labels = DatasetData(frames.replace(status=statuses)).store()
+                labels.base.links.add_incoming(node, LinkType.RETURN, 'labels')
+            process.ctx.label, process.ctx.cycle = node, number
+            ended = process.inspect_label()
+        return ended
+
+    return act
 
 
 def test_ends_with_ranked_minima_and_says_why(search):
@@ -180,3 +206,13 @@ def test_where_only_new_crystals_are_missing_no_labels_are_made(make_builder):
     assert search.outputs.stop['reason'] == 'converged'
     assert search.outputs.stop['spent']['labels'] == 6
     assert 'relaxed in them' in '\n'.join(summary_lines(summarise(search)))
+
+
+def test_a_labelling_that_breaks_ends_the_search(labelled):
+    """Once nothing came of it, the search goes on; twice, or if nothing is told of the frames, it does not."""
+    fine = ['ok'] * 6
+    assert labelled(fine, ['ok', 'failed']) is None
+    assert labelled(fine, ['failed'] * 3) is None
+    assert labelled(fine, ['failed'] * 3, fine) is None
+    assert labelled(fine, ['failed'] * 3, ['failed'] * 3).status == 401
+    assert labelled(fine, []).status == 401

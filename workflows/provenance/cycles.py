@@ -70,7 +70,8 @@ def predecessor(search: orm.WorkChainNode) -> orm.WorkChainNode | None:
     if 'restart' not in search.inputs:
         return None
     restart = search.inputs.restart
-    labels = restart.get('labels', {})
+    # What comes from elsewhere may be of another search.
+    labels = {name: node for name, node in restart.get('labels', {}).items() if name.startswith(CYCLE)}
     taken_over = restart.get('pool') or (labels[max(labels)] if labels else None)
     if taken_over is None:
         return None
