@@ -285,10 +285,8 @@ def _until_stop(results: list[dict[str, Any]]) -> str:
 
 
 def _times(results: list[dict[str, Any]], per_hit: float | None) -> str:
-    hits = [hit.spent for hit in map(hit_of, results) if hit]
-    if per_hit is None or 2 * len(hits) <= len(results):
-        return '–'
-    return f'{per_hit / float(np.median(hits)):.0f}×'
+    spent = median_spent(results)
+    return '–' if per_hit is None or not np.isfinite(spent) else f'{per_hit / spent:.0f}×'
 
 
 def low_minima(there: set[tuple[str, str, str]]) -> Iterator[str]:

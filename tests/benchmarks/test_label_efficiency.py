@@ -20,6 +20,7 @@ from aiida_prospect.methods.pw_calculator import PwCalculator
 from benchmarks.label_efficiency import plan
 from benchmarks.label_efficiency.clock import CLOCK
 from benchmarks.label_efficiency.methods import PROPORTIONS, method_of
+from benchmarks.label_efficiency.page import _times
 from benchmarks.label_efficiency.quantum_espresso import PSEUDOPOTENTIAL, CheapSilicon
 from benchmarks.label_efficiency.rates import hit_of, median_spent, quartiles, rate_of
 from benchmarks.label_efficiency.record import count_low
@@ -52,6 +53,13 @@ def test_a_hit_by_the_final_relaxations_counts_all_of_their_evaluations():
 def test_searches_without_a_hit_count_as_the_longest():
     assert median_spent([search(first=9), search(first=12), search()]) == 12
     assert median_spent([search(first=9), search(), search()]) == np.inf
+
+
+def test_searches_without_a_hit_count_where_labels_are_compared_with_those_of_random_search():
+    results = [search(first=first) for first in (20, None, 300, 40, None)]
+    assert _times(results, 3000.0) == '10×'
+    assert _times(results, None) == '–'
+    assert _times([*results, search()], 3000.0) == '–'
 
 
 def test_without_a_low_minimum_there_is_no_hit():
