@@ -51,6 +51,17 @@ def explain(kind: PoolKind, spec: PoolSpec, recipe: Recipe, reasons: Counter[str
                 f'no cell for {recipe.formula} has angles between {recipe.angles[0]:g}° and {recipe.angles[1]:g}°: '
                 f'widen `angles` {tried}'
             )
+        case 'volume':
+            return (
+                f'{recipe.formula} swells beyond {recipe.volume[1] / len(recipe.kinds):.1f} Å³/atom when atoms that '
+                f'overlap are pushed apart: lower `push`, now {spec.push}, or raise `volume_per_atom` or the end of '
+                f'`volume_range` {tried}'
+            )
+        case 'duplicate':
+            return (
+                f'all crystals of {recipe.formula} that could be made equal others of the pool, but for their volume: '
+                f'give other `space_groups`, `max_operations` or `formula_units`, or more `p1` in `proportions` {tried}'
+            )
         case 'no Wyckoff combination':
             return (
                 f'{recipe.formula} does not fit on the Wyckoff positions of {groups}: give other `space_groups` or '

@@ -135,6 +135,11 @@ IMPOSSIBLE = {
     'distance': ({'Si': 8}, {'min_distances': {'Si-Si': 5.0}}, r'minimum distance Si-Si 5.00 Å does not fit into'),
     'unlike': ({'Na': 4, 'Cl': 4}, {'min_distances': {'Na-Cl': 6.0}}, r'minimum distance Cl-Na 6.00 Å does not fit'),
     'volume': ({'Si': 8}, {'volume_per_atom': 2.0}, r'minimum distance Si-Si 1.60 Å does not fit into 1.6–3.0 Å³/atom'),
+    'swelling': (
+        {'Si': 8},
+        {'volume_per_atom': 7.0, 'volume_range': (0.8, 1.2), 'proportions': {'p1': 1}},
+        r'Si8 swells beyond 8.4 Å³/atom .* lower `push`, now 1.0, or raise `volume_per_atom`',
+    ),
     'lengths': ({'Si': 8}, {'lengths': (2.0, 3.0)}, r'edges between 2.00 and 3.00 Å: widen `lengths`'),
     'angles': ({'Si': 8}, {'angles': (20.0, 25.0), 'proportions': {'p1': 1}}, r'edges|angles between 20° and 25°'),
     'groups': (
@@ -157,6 +162,13 @@ def test_kind_that_gives_nothing_is_noted_and_the_others_fill_up():
     pool, report = make({'Si': 5}, 10, space_groups=(227,), proportions={'symmetric': 1, 'p1': 1})
     assert len(pool) == report.made['p1'] == 10
     assert 'does not fit on the Wyckoff positions' in report.notes[0]
+
+
+def test_kind_that_gives_only_what_is_there_already_is_noted_as_that():
+    own = Frames.from_atoms([bulk('Si', 'sc', a=2.6)])
+    pool, report = make({'Si': 1}, 5, own=own, space_groups=(221,), proportions={'symmetric': 1, 'p1': 1})
+    assert len(pool) == 6
+    assert 'equal others of the pool, but for their volume: give other `space_groups`' in report.notes[0]
 
 
 @pytest.mark.parametrize(
