@@ -70,7 +70,7 @@ def rows(device: str) -> Iterator[Row]:
     """Yield all rows."""
     for backend in ('tensorflow', 'pytorch', 'pod') if device == 'cpu' else ('pytorch',):
         for members in (1, MEMBERS):
-            yield Row('limit', backend, 128, members, device=device)
+            yield Row('limit', backend, 128 if device == 'cpu' else 1024, members, device=device)
             for count in COUNTS:
                 options = {'batch_atoms': 1024 if device == 'cpu' else 16 * 1024}
                 few = {1: 5, 16: 3}.get(count, 1)
