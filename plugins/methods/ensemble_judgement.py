@@ -18,16 +18,23 @@ def member_seed(seed: int, index: int, attempt: int) -> int:
 
 
 def judge_results(
-    results: Mapping[str, Mapping[str, Any]], failures: Mapping[str, str], parameters: Mapping[str, Any]
+    results: Mapping[str, Mapping[str, Any]],
+    failures: Mapping[str, str],
+    parameters: Mapping[str, Any],
+    costs: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Tell which members of an ensemble are good.
 
     :param results: of the trainings, by member.
     :param failures: why members have no result, by member.
     :param parameters: ``max_error_ratio``, see :func:`judge_members`.
+    :param costs: core seconds by member, of all its trainings, also of those without a result; if it is not told, each
+        member has been trained once, on one core.
     :return: ``accepted`` members, ``refused`` with the reason by member, ``errors`` by member and the frames that they
-        were ``tested_on``, ``seconds`` by member, ``n_training``, ``n_validation``.
+        were ``tested_on``, ``seconds`` of the clock by member that has a result, ``core_seconds`` of all trainings
+        together, ``n_training``, ``n_validation``.
     """
+    seconds = {member: result['total_seconds'] for member, result in results.items()}
     # Of a few frames one hard one decides; what was trained on tells at least which training failed.
     common = all(result['n_validation'] >= FEWEST_VALIDATION_FRAMES for result in results.values())
     tested_on = 'validation' if common else 'training'
@@ -38,8 +45,8 @@ def judge_results(
         'errors': errors,
         'accepted': sorted(set(errors) - set(refused)),
         'refused': refused,
-        'seconds': {member: result['total_seconds'] for member, result in results.items()},
-        'core_seconds': sum(result['total_seconds'] for result in results.values()),
+        'seconds': seconds,
+        'core_seconds': sum((seconds if costs is None else costs).values()),
         'n_training': max((result['n_training'] for result in results.values()), default=0),
         'n_validation': max((result['n_validation'] for result in results.values()), default=0),
     }

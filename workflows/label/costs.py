@@ -37,5 +37,5 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
 
 def count_processes(resources: Mapping[str, int]) -> int:
     """Return the number of processes that resources are asked for."""
-    per_machine = resources.get('num_mpiprocs_per_machine', 1)
+    per_machine = resources.get('num_mpiprocs_per_machine') or 1
     return int(resources.get('tot_num_mpiprocs') or resources.get('num_machines', 1) * per_machine)

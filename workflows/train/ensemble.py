@@ -19,6 +19,7 @@ from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, member_seed
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.protocols import load_protocol
+from aiida_prospect.workflows.train.costs import cost_of_training
 
 MEMBER_WORKFLOWS = 'prospect.train.{}'
 MEMBER_WORKFLOW = MEMBER_WORKFLOWS.format('deepmd')
@@ -39,7 +40,8 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
 
     The work chain that trains a member takes ``training``, ``acceptance``, ``seed``, perhaps ``initial``, and whatever
     is in the namespace ``member``; it returns ``potential``, ``results`` (with ``errors`` on ``training`` and perhaps
-    on ``validation``, ``n_training``, ``n_validation``, ``total_seconds``) and perhaps ``learning_curve``.
+    on ``validation``, ``n_training``, ``n_validation``, ``total_seconds``) and perhaps ``learning_curve``. Its jobs
+    tell ``total_seconds`` in a ``results`` of theirs; else those that the scheduler saw are what they cost.
     """
 
     @classmethod
@@ -212,7 +214,9 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
             if not node.is_finished_ok
         }
         results = {name: node.outputs.results for name, node in self.ctx.latest.items() if name not in failures}
-        self.ctx.judgement = judge_members(parameters=self.inputs.ensemble, failures=Dict(failures), **results)
+        self.ctx.judgement = judge_members(
+            parameters=self.inputs.ensemble, failures=Dict(failures), costs=Dict(self._costs()), **results
+        )
         for name, reason in sorted(self.ctx.judgement['refused'].items()):
             index = self.ctx.names.index(name)
             attempt = latest[index][0] + 1
@@ -222,6 +226,13 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
             self.report(f'{name} is {f"trained again {how}" if again else "not used"}: {reason}')
             if again:
                 self.ctx.queue.append((index, attempt))
+
+    def _costs(self) -> dict[str, float]:
+        """Return the core seconds of all trainings of each member."""
+        costs = dict.fromkeys(self.ctx.names, 0.0)
+        for (index, _), training in zip(self.ctx.launched, self.ctx.trainings, strict=True):
+            costs[self.ctx.names[index]] += cost_of_training(training)
+        return costs
 
     def results(self) -> ExitCode | None:
         """Attach the good potentials and all learning curves."""

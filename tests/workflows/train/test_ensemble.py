@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 from aiida.common import LinkType
@@ -6,6 +7,7 @@ from aiida.engine import run_get_node
 from aiida.orm import CalcJobNode, Dict, Int, WorkChainNode
 from aiida.plugins import WorkflowFactory
 
+from aiida_prospect.calculations.runners.stages import RESULTS_FILE
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.workflows.train.ensemble import _is_hopeless
@@ -61,6 +63,8 @@ def test_a_spoiled_member_is_trained_again_and_then_left_out(builder):
     report = results['report'].get_dict()
     assert report['accepted'] == ['member_00', 'member_02']
     assert 'times the median' in report['refused']['member_01']
+    assert report['core_seconds'] == pytest.approx(sum(seconds_of_jobs(node, 4)))
+    assert report['core_seconds'] > sum(report['seconds'].values())
     assert sorted(results['potentials']) == ['potential_00', 'potential_01']
     assert sorted(results['curves']) == ['member_00', 'member_01', 'member_02']
     hashes = {potential.base.repository.hash() for potential in results['potentials'].values()}
@@ -85,6 +89,34 @@ def test_a_spoiled_member_is_trained_again_and_then_left_out(builder):
     assert sorted(results['potentials']) == ['potential_00']
     first = results['curves']['member_00']
     assert first.get_array('step')[-1] == 20
+    assert results['report']['core_seconds'] == pytest.approx(sum(seconds_of_jobs(node, 3)))
+    assert list(results['report']['seconds']) == ['member_00']
+
+
+def seconds_of_jobs(ensemble, count):
+    """Return how long the jobs took that are known to have run, one process each."""
+    jobs = [node for node in ensemble.called_descendants if isinstance(node, CalcJobNode)]
+    assert len(jobs) == count
+    told = [json.loads(job.outputs.retrieved.base.repository.get_object_content(RESULTS_FILE)) for job in jobs]
+    return [outcome['total_seconds'] for outcome in told]
+
+
+def test_all_that_was_run_for_a_member_is_paid_for(builder, set_up, make_training):
+    """Trained twice, a member costs the sum; so do jobs run again, those of a failed member, and all processes."""
+    process = set_up(builder(3))
+    first = [make_training(10.0), make_training(7.0, 2.0, good=False), make_training(1.0, 3.0, 20.0, processes=2)]
+    process.ctx.queue, process.ctx.launched, process.ctx.trainings = [], [(0, 0), (1, 0), (2, 0)], first
+    process.inspect_members()
+    assert process.ctx.judgement['core_seconds'] == pytest.approx(10 + (7 + 2) + 2 * (1 + 3 + 20))
+    assert process.ctx.queue == [(1, 1)]
+    process.ctx.queue, process.ctx.launched = [], [*process.ctx.launched, (1, 1)]
+    process.ctx.trainings = [*first, make_training(12.0)]
+    process.inspect_members()
+    assert process.ctx.judgement['accepted'] == ['member_00', 'member_01', 'member_02']
+    assert process.ctx.judgement['seconds'] == {'member_00': 10, 'member_01': 12, 'member_02': 20}
+    assert process.ctx.judgement['core_seconds'] == pytest.approx(10 + (7 + 2 + 12) + 2 * (1 + 3 + 20))
+    costs = process.ctx.judgement.creator.inputs.costs.get_dict()
+    assert costs == {'member_00': 10, 'member_01': 21, 'member_02': 48}
 
 
 def trained_elsewhere(potential):
