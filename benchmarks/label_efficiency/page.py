@@ -180,7 +180,8 @@ def summary(there: set[tuple[str, str, str]]) -> Iterator[str]:
         baseline, published = read(name, BASELINE, pool), read(name, 'laqa-published', 'p1')
         rate = rate_of(baseline) if baseline else None
         found = f'{sum(map(bool, map(hit_of, ours)))} of {len(ours)}'
-        rows.append((name, pool, found, f'{labels:.0f}', *_against(rate, labels), *_compared(published, labels)))
+        median = f'{labels:.0f}' if np.isfinite(labels) else '∞'
+        rows.append((name, pool, found, median, *_against(rate, labels), *_compared(published, labels)))
     here = ('random search', 'times fewer', '`laqa`: hits', '`laqa`: labels', 'times fewer')
     yield from table(('system', 'pools', 'hits', 'labels', *here), rows)
     yield (
@@ -206,8 +207,10 @@ def _against(rate: Rate | None, labels: float) -> tuple[str, str]:
     if rate is None:
         return '–', '–'
     if not rate.hits:
-        return f'no hit in {rate.evaluations}', f'> {rate.evaluations / labels:.0f}'
-    return f'{rate.per_hit:.0f}', f'{rate.per_hit / labels:.0f}'
+        found, times = f'no hit in {rate.evaluations}', f'> {rate.evaluations / labels:.0f}'
+    else:
+        found, times = f'{rate.per_hit:.0f}', f'{rate.per_hit / labels:.0f}'
+    return found, times if np.isfinite(labels) else '–'
 
 
 def _compared(published: list[dict[str, Any]], labels: float) -> tuple[str, str, str]:
@@ -215,7 +218,8 @@ def _compared(published: list[dict[str, Any]], labels: float) -> tuple[str, str,
         return '–', '–', '–'
     theirs = median_spent(published)
     hits = f'{sum(map(bool, map(hit_of, published)))} of {len(published)}'
-    return (hits, f'{theirs:.0f}', f'{theirs / labels:.0f}') if np.isfinite(theirs) else (hits, '∞', '–')
+    times = f'{theirs / labels:.0f}' if np.isfinite(theirs) and np.isfinite(labels) else '–'
+    return hits, f'{theirs:.0f}' if np.isfinite(theirs) else '∞', times
 
 
 def searches(system: System, pool: str) -> Iterator[str]:

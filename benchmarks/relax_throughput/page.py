@@ -26,8 +26,8 @@ Relaxations of positions and cell end at forces below 0.05 eV/Å on atoms and on
 of ASE. Rates are evaluations of a structure, by all members of an ensemble, per second of the processor; with two
 cores, per second of the clock. One thread in each process. The machine was shared with other work, so rates differ from
 run to run more than their ratios do. "The model alone" evaluates crystals as a relaxation has them, a quarter each at
-its beginning and after {', '.join(map(str, UNDER_WAY[1:]))} steps: they
-become denser in its course, and an evaluation dearer."""
+its beginning and after {', '.join(map(str, UNDER_WAY[1:]))} steps: they become denser in its
+course, and an evaluation dearer."""
 NAMES = {
     'ours': 'this package',
     'limit': 'the model alone, neighbours given',
