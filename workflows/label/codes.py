@@ -8,6 +8,8 @@ from typing import Any
 from aiida import orm
 from aiida.common import exceptions
 
+from aiida_prospect.workflows.label.costs import count_processes
+
 
 def check_code(code: orm.AbstractCode, plugin: str | None = None) -> str | None:
     """Return what is wrong with a code and what to do about it.
@@ -38,19 +40,12 @@ def check_code(code: orm.AbstractCode, plugin: str | None = None) -> str | None:
     return None
 
 
-def count_processes(options: Mapping[str, Any]) -> int:
-    """Return how many processes of a program a job asks the scheduler for; one if that is left to the computer.
-
-    :param options: ``metadata.options`` of a job.
-    """
-    resources = options.get('resources', {})
-    total = resources.get('tot_num_mpiprocs')
-    return int(total or resources.get('num_machines', 1) * (resources.get('num_mpiprocs_per_machine') or 1))
-
-
 def check_processes(options: Mapping[str, Any]) -> str | None:
-    """Return what is wrong if a job would reserve processors for several processes, and start one."""
-    count = count_processes(options)
+    """Return what is wrong if a job would reserve processors for several processes, and start one.
+
+    :param options: ``metadata.options`` of the job.
+    """
+    count = count_processes(options.get('resources', {}))
     if count == 1 or options.get('withmpi', True):
         return None
     return (

@@ -12,8 +12,8 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida_prospect.calculations.functions.extract_structure import extract_structure
 from aiida_prospect.common.enums import JobLoss, LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.workflows.label.codes import check_code, check_processes, count_processes
-from aiida_prospect.workflows.label.costs import RunCost, core_seconds
+from aiida_prospect.workflows.label.codes import check_code, check_processes
+from aiida_prospect.workflows.label.costs import RunCost, core_seconds, count_processes
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain, index_of
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol, merge
@@ -116,7 +116,7 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         # A code may insist on MPI, or on doing without.
         of_code = {} if code.with_mpi is None else {'withmpi': code.with_mpi}
         asked = {**values['options'], **of_code, **(options or {})}
-        builder.options = orm.Dict({'withmpi': count_processes(asked) > 1, **asked})
+        builder.options = orm.Dict({'withmpi': count_processes(asked.get('resources', {})) > 1, **asked})
         return builder, values
 
     @classmethod
