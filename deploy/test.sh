@@ -14,7 +14,28 @@ source "$ROOT/deploy/lib.sh"
 ENVIRONMENT="${PROSPECT_TEST_ENV:-$ROOT/.venv}"
 PYTORCH="$ROOT/.venv-pytorch"
 TESTS=
-INSTALLATION=
+INSTALLATIONS=()
+
+# Install something while other things are installed; each with a process group of its own, to be ended with its children.
+beside() {
+    set -m
+    "$@" &
+    INSTALLATIONS+=($!)
+    set +m
+    trap 'for it in "${INSTALLATIONS[@]}"; do kill -- -"$it" 2>/dev/null || true; done' EXIT
+}
+
+wait_for_installations() {
+    local it
+    for it in "${INSTALLATIONS[@]}"; do wait "$it"; done
+    trap - EXIT
+}
+
+install_programs() {
+    install_ps
+    install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
+    install_browser || warn 'the tests of the report in a browser are left out: chromium and chromedriver are not on the PATH'
+}
 
 install_for_tests() { pip_install "$ENVIRONMENT" test --editable '.[deepmd,qe,vasp]' --group test; }
 
@@ -54,32 +75,22 @@ fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
     # Torch and TensorFlow share no environment: which of the two answers `import deepmd` first would depend on the order.
     make_environment "$PYTORCH"
-    # In the background, until the tests begin; with a process group of its own, so that it can be ended with its children.
-    set -m
-    pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26' &
-    INSTALLATION=$!
-    set +m
-    trap 'kill -- -"$INSTALLATION" 2>/dev/null || true' EXIT
+    beside pip_install "$PYTORCH" pytorch 'deepmd-kit[torch,lmp]~=3.2.0' 'ase>=3.26'
     PROSPECT_TEST_PYTORCH_PYTHON="$PYTORCH/bin/python"
 elif [[ $PROSPECT_TEST_PYTORCH_PYTHON == no ]]; then
     warn 'the tests of the PyTorch backend are left out'
     PROSPECT_TEST_PYTORCH_PYTHON=
 fi
+beside install_programs
 install_for_tests
 export PROSPECT_TEST_PYTORCH_PYTHON
-install_ps
-install_pw || warn "the tests of Quantum ESPRESSO are left out. $HOW_TO_GET_PW"
-install_browser || warn 'the tests of the report in a browser are left out: chromium and chromedriver are not on the PATH'
 
 one_thread
 export PATH="$ENVIRONMENT/bin:$PATH"
 cd "$ROOT"
 say 'style, types, imports'
 bash deploy/lint.sh
-if [[ -n $INSTALLATION ]]; then
-    wait "$INSTALLATION"
-    trap - EXIT
-fi
+wait_for_installations
 say 'tests'
 # More than the two processors at hand: half of the time is spent waiting for jobs.
 python -m pytest --numprocesses 4 --dist loadfile "$@"
