@@ -11,6 +11,10 @@ from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.summary import summarise
 from aiida_prospect.workflows.train import costs
 
+STAGES = ('label', 'train', 'explore')
+# In the two cycles of the search.
+N_LABELS = (6, 3)
+
 
 def seconds_of(search):
     """Return the core seconds of the stages of each cycle."""
@@ -46,17 +50,12 @@ def run_with(make_builder, search, monkeypatch):
 )
 def test_no_stage_begins_that_there_are_no_core_hours_for(run_with, search, last, made, missing, words):
     """In the first cycle nothing is known of what a stage will take, later no stage begins that would take too much."""
-    spent, stages = 0.0, []
-    for number, cycle in enumerate(seconds_of(search)):
-        for stage in ('label', 'train', 'explore'):
-            stages.append((stage, number))
-            spent += cycle[stage]
-            if stages[-1] == last:
-                break
-        if stages[-1] == last:
-            break
-    allowed = 0.999 * spent if 'and to' not in words else 1.000001 * spent
-    node = run_with(allowed)
+    cycles = seconds_of(search)
+    before = sum(sum(cycle[stage] for stage in STAGES) for cycle in cycles[: last[1]])
+    spent = before + cycles[last[1]]['label']
+    # Labels of the second cycle begin if there is enough for what they would cost at the price of the first.
+    needed = cycles[0]['label'] * N_LABELS[1] / N_LABELS[0]
+    node = run_with(1.000001 * max(spent, before + needed) if last[1] else 0.999 * spent)
     assert node.exit_status == SearchWorkChain.exit_codes.ERROR_BUDGET_SPENT.status, node.exit_message
     stop = node.outputs.stop.get_dict()
     assert (stop['reason'], words in stop['sentence']) == ('max_core_hours', True), stop['sentence']
