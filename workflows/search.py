@@ -196,8 +196,8 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
     def _labelling_is_broken(self) -> bool:
         """Whether this cycle has left no labels at all, or none of use like the one before that asked for some."""
         own = search_inputs.own_labels(self.ctx.labels)
-        last = [count_usable(own[name].frames) for name in sorted(own)[-2:]]
-        return self._key not in own or (len(last) == 2 and not any(last))
+        last = [search_inputs.is_of_no_use(own[name]) for name in sorted(own)[-2:]]
+        return self._key not in own or (len(last) == 2 and all(last))
 
     def should_train(self) -> bool:
         """Tell whether there are labels that the potentials have not seen."""

@@ -68,6 +68,11 @@ def count_own_labels(labels: Mapping[str, Any]) -> int:
     return sum(count_labels(node.frames) for node in own_labels(labels).values())
 
 
+def is_of_no_use(labels: DatasetData) -> bool:
+    """Tell whether the reference method was asked for labels and gave none; what is rejected it is not asked for."""
+    return count_labels(labels.frames) > 0 and not count_usable(labels.frames)
+
+
 def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse limits or a strategy that mean nothing, and inputs that the labelling itself would refuse."""
     try:
@@ -278,7 +283,7 @@ def get_builder_restart(
     made = {
         f'{CYCLE}{number:02d}': value['labels']
         for number, value in cycles.items()
-        if 'labels' in value and count_usable(value['labels'].frames) and (cycle is None or number <= cycle)
+        if 'labels' in value and not is_of_no_use(value['labels']) and (cycle is None or number <= cycle)
     }
     # What a search was given it hands on: labels from elsewhere, and labels that were corrected.
     labels = given.get('labels', {})

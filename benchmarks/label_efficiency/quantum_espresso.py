@@ -55,15 +55,15 @@ class CheapSilicon(PwCalculator):
 
     def __init__(self, kept: Path = KEPT) -> None:
         self.kept = kept
-        self._kept = TemporaryDirectory(prefix='pw-of-benchmark-')
-        shutil.copy(PSEUDOPOTENTIAL, self._kept.name)
+        self._folder = TemporaryDirectory(prefix='pw-of-benchmark-')
+        shutil.copy(PSEUDOPOTENTIAL, self._folder.name)
         super().__init__(
             command='pw.x',
             parameters=PARAMETERS,
             pseudopotentials={'Si': PSEUDOPOTENTIAL.name},
             kpoints_distance=KPOINTS_DISTANCE,
             conv_thr_per_atom=CONVERGENCE,
-            folder=Path(self._kept.name),
+            folder=Path(self._folder.name),
         )
 
     def calculate(

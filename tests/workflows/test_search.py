@@ -215,4 +215,5 @@ def test_a_labelling_that_breaks_ends_the_search(labelled):
     assert labelled(fine, ['failed'] * 3) is None
     assert labelled(fine, ['failed'] * 3, fine) is None
     assert labelled(fine, ['failed'] * 3, ['failed'] * 3).status == 401
+    assert labelled(fine, ['rejected'] * 3, ['rejected'] * 3) is None
     assert labelled(fine, []).status == 401
