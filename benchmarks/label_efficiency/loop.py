@@ -14,6 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
+from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.budget import decide_stop
 from aiida_prospect.methods.clustered_pool import ClusteredPool
@@ -76,12 +79,19 @@ class Search:
     :param surface: that labels.
     :param before: labels from elsewhere that it begins with; they do not count.
     :param start: a pretrained network that trainings begin with.
+    :param uncertain_are_minima: whether crystals whose relaxation ended because the ensemble disagrees are minima.
     """
 
     def __init__(
-        self, settings: SearchSettings, surface: Ensemble, before: Frames | None = None, start: Start | None = None
+        self,
+        settings: SearchSettings,
+        surface: Ensemble,
+        before: Frames | None = None,
+        start: Start | None = None,
+        *,
+        uncertain_are_minima: bool = False,
     ) -> None:
-        self.settings, self.start = settings, start
+        self.settings, self.start, self.uncertain_are_minima = settings, start, uncertain_are_minima
         self.reference = Reference(surface, settings.label)
         self.outcome = Outcome()
         self.labels: dict[str, Frames] = {} if before is None else {BEFORE: before}
@@ -186,7 +196,14 @@ class Search:
             relaxation = Relaxation(frames, self.ensemble, settings)
             parts[number] = relaxation.run()
             evaluations += int(relaxation.counters['evaluations'])
-        return merge_slices(pool, n_slices, parts), evaluations
+        return self._judged(merge_slices(pool, n_slices, parts)), evaluations
+
+    def _judged(self, relaxed: Frames) -> Frames:
+        """Return relaxed frames, where the method has it so with those that the ensemble disagrees on as minima."""
+        if not self.uncertain_are_minima:
+            return relaxed
+        uncertain = relaxed.known('status') == str(RelaxStatus.UNCERTAIN)
+        return relaxed.replace(status=np.where(uncertain, str(RelaxStatus.NO_PROGRESS), relaxed.known('status')))
 
     def _assess(self, clustered: ClusteredPool, number: int) -> dict[str, Any]:
         parameters = {**self.settings.selection['convergence'], 'cycle': number}

@@ -71,6 +71,8 @@ _PUBLISHED = {
     'pool': {'n_structures': 1000, 'push': None, 'lengths': [3.0, 15.0], 'angles': [60.0, 120.0]},
     'search': {
         'budget': {'max_labels': 1500, 'max_cycles': 15},
+        # What this package takes for a hole of the ensemble is a candidate there.
+        'hole_depth': None,
         'refill': {'max_new': 0},
         'final': {'n_minima': 10, 'energy_window': 1.0},
     },
@@ -79,7 +81,17 @@ _PUBLISHED = {
         # Only that the ten lowest clusters fall no further counts: any label confirms any minimum.
         'convergence': {'n_clusters': 10, 'max_fall': 0.01, 'patience': 1, 'max_error': 1e6, 'tolerance': _WIDE},
     },
-    'explore': {'parameters': {'max_steps': 300, 'patience': 20, 'uncertainty': {'ratio': 0.5, 'floor': 0.0}}},
+    'explore': {
+        'parameters': {
+            'max_steps': 300,
+            'patience': 20,
+            'uncertainty': {'ratio': 0.5, 'floor': 0.0},
+            # As wide as can be evaluated.
+            'sanity': {'distance': 0.3, 'height': 1.0, 'compression': 0.1, 'expansion': 10.0},
+        }
+    },
+    # Less than the distances in the pools.
+    'label': {'prechecks': {'distance': 0.4}},
     'train': {
         'cleaning': {
             'min_distance': None,
@@ -92,12 +104,13 @@ _PUBLISHED = {
     },
 }
 DEPARTURES = (
-    'an ensemble of two ML-POD potentials in place of five networks',
+    'an ensemble of two ML-POD potentials, with ZBL at short distances and low energies weighted more, in place of '
+    'five networks',
     'clusters of this package in place of DBSCAN where the end of a search is judged, and DBSCAN on fingerprints in '
     'place of features of a network where candidates are chosen',
-    'labels that fail the prechecks are not asked for',
-    'where the first ensemble leaves no crystal of the pool physical there are no candidates, and no more labels '
-    '(Na8Cl8)',
+    'what lies nearer than 0.4 times the sum of covalent radii is not labelled, and a relaxation ends below 0.3 times '
+    'it or a tenth of the volume',
+    'a crystal that was labelled already is not labelled again',
 )
 
 # The network that the pretrained one has, and as few labels at a time as with ML-POD, so that savings can be seen.

@@ -34,7 +34,8 @@ def result_of(task: Task) -> dict[str, Any]:
     settings = method.settings(system, task.pool, task.seed)
     before = labels_of_source(system, task) if task.method == TRANSFER else None
     start = Start.of(method.start) if method.start else None
-    result = summarise(Search(settings, system.surface.ensemble(), before, start).run(), Truth(system))
+    search = Search(settings, system.surface.ensemble(), before, start, uncertain_are_minima=method.published)
+    result = summarise(search.run(), Truth(system))
     return result if before is None else {'n_labels_before': len(before), **result}
 
 
