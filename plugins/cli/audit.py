@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from aiida.cmdline.params import arguments
 from aiida.cmdline.utils import decorators, echo
 from tabulate import tabulate
@@ -32,10 +31,9 @@ MOST_ROWS = 20
 @decorators.with_dbenv()
 def cmd_audit(process: Any, everything: bool, foreground: bool, **choices: Any) -> None:
     """Find labels of the search PROCESS that disagree with the ensemble trained on them; or show the audit PROCESS."""
-    from aiida.engine import submit
-
     from aiida_prospect.cli.foreground import run
     from aiida_prospect.cli.launch import readable_errors
+    from aiida_prospect.cli.submission import submit
     from aiida_prospect.workflows.audit import AuditWorkChain
 
     if process.process_class is AuditWorkChain:
@@ -44,8 +42,7 @@ def cmd_audit(process: Any, everything: bool, foreground: bool, **choices: Any) 
     with readable_errors():
         builder = _builder(process, **choices)
         if not foreground:
-            node = submit(builder)
-            echo.echo_success(f'submitted audit {node.pk}; look at it with: aiida-prospect audit {node.pk}')
+            submit(builder, 'audit', 'audit')
             return
         node = run(builder)
     show_audit(node, everything)
@@ -65,23 +62,24 @@ def _builder(
     overrides: Path | None,
     python_code: str | None,
 ) -> Any:
-    from aiida_prospect.cli.launch import find_code
+    from aiida_prospect.cli.codes import find_python
+    from aiida_prospect.cli.overrides import read_overrides
     from aiida_prospect.workflows import audit_inputs
     from aiida_prospect.workflows.search import SearchWorkChain
 
     if process.process_class is not SearchWorkChain:
         raise ValueError(f'process {process.pk} is no search but a {process.process_label}')
+    values = read_overrides(overrides) if overrides else {}
     builder = audit_inputs.audit_builder(
         process,
         limits=limits,
         changes={} if threshold is None else {'threshold': threshold},
-        code=find_code(python_code, 'python') if python_code else None,
+        code=find_python(python_code) if python_code else None,
     )
     for key in audit_inputs.not_audited(process, builder):
         echo.echo(f'No ensemble has been trained on the labels of {key} yet: they are not looked at.')
     if recompute:
-        values = yaml.safe_load(overrides.read_text()) if overrides else {}
-        audit_inputs.recompute(builder, process, protocol, values or {})
+        audit_inputs.recompute(builder, process, protocol, values)
     return builder
 
 

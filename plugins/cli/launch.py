@@ -12,7 +12,9 @@ from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
+from ase import Atoms
 
+from aiida_prospect.cli.codes import find_code, find_python
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.pool.composition import parse_composition
 from aiida_prospect.workflows.search_inputs import LABEL_PREFIX
@@ -54,30 +56,10 @@ def default_potential(elements: set[str]) -> str:
     return next((name for name in PREFERRED if name in fitting), fitting[0])
 
 
-def find_code(label: str | None, plugin: str) -> orm.AbstractCode:
-    """Return the code of that label, or the only one for a plugin.
-
-    :raises ValueError: if it is not there, with what to do.
-    """
-    if label is not None:
-        try:
-            return orm.load_code(label)
-        except (exceptions.NotExistent, exceptions.MultipleObjectsError) as error:
-            raise ValueError(
-                f'there is no code `{label}`: see `verdi code list`; `bash deploy/quickstart.sh` sets one up'
-            ) from error
-    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'attributes.input_plugin': plugin})
-    codes = [code for code in query.all(flat=True) if not code.is_hidden]
-    if len(codes) != 1:
-        names = ', '.join(code.full_label for code in codes) or 'none'
-        raise ValueError(f'which code for `{plugin}`? Give it with `--code`; there are: {names}')
-    return codes[0]
-
-
 def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
-    """Read structures from files that ASE knows.
+    """Read crystals from files that ASE knows.
 
-    :raises ValueError: if a file cannot be read.
+    :raises ValueError: if a file cannot be read or holds no crystal.
     """
     from ase.io import read
     from ase.io.formats import UnknownFileTypeError
@@ -88,12 +70,22 @@ def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
             atoms = read(path)
         except (UnknownFileTypeError, StopIteration, IndexError, KeyError) as error:
             raise ValueError(f'{path} cannot be read as a crystal structure: {error}') from error
+        _check_crystal(atoms, path)
         name = ''.join(letter if letter.isalnum() else '_' for letter in path.stem)
         # Names of links begin with a letter; files of the same name in several folders are told apart by a number.
         name = name if name[:1].isalpha() else f'file_{name}'
         taken = sum(known == name or known.startswith(f'{name}_file_') for known in structures)
         structures[f'{name}_file_{taken}' if taken else name] = orm.StructureData(ase=atoms)
     return structures
+
+
+def _check_crystal(atoms: Atoms, path: Path) -> None:
+    """Refuse what a search could not compare with its minima at its end."""
+    if not all(atoms.pbc) or atoms.cell.rank < 3:
+        raise ValueError(f'{path} is not periodic in all directions: give a crystal with its cell, as CIF or POSCAR')
+    occupancies = [share for site in atoms.info.get('occupancy', {}).values() for share in site.values()]
+    if any(share < 1 for share in occupancies):
+        raise ValueError(f'{path} has partly occupied sites: give an ordered structure')
 
 
 def label_options(
@@ -106,8 +98,13 @@ def label_options(
     if choices['command'] and label_name != 'quantumespresso_bundle':
         raise ValueError(f'`--command` is for `--labels quantumespresso_bundle`, not for `--labels {label_name}`')
     if label_name in ('calculator', 'quantumespresso_bundle') and choices['label_code']:
-        python_code = find_code(choices['label_code'], 'python')
+        python_code = find_python(choices['label_code'], '--code')
     if label_name == 'calculator':
+        if choices['family']:
+            raise ValueError(
+                '`--pseudos` is for labels from DFT, not for `--labels calculator`: add `--labels quantumespresso` or '
+                '`--labels vasp`'
+            )
         if choices['calculator']:
             return {'code': python_code, 'calculator': choices['calculator'], 'arguments': {}}
         name = choices['potential'] or default_potential(elements)
@@ -156,7 +153,7 @@ def search_builder(
 
     composition = parse_composition(formula)
     check_label_name(label_name)
-    code = find_code(python_code, 'python')
+    code = find_python(python_code)
     if initial_potential and 'force_field' not in overrides.get('train', {}):
         force_field = force_field or NETWORKS
     for section, name, value in (
@@ -169,7 +166,7 @@ def search_builder(
     builder = SearchWorkChain.get_builder_from_protocol(
         composition,
         code=code,
-        train_code=find_code(train_code, 'python') if train_code else None,
+        train_code=find_python(train_code, '--train-python') if train_code else None,
         labels=label_name,
         label_options=label_options(set(composition), label_name, code, choices),
         protocol=protocol,
@@ -188,8 +185,10 @@ def _lay_over(section: dict[str, Any], name: str, value: Any) -> None:
     """Set what the user typed; what was not typed is left to the protocol."""
     if isinstance(value, dict):
         typed = {key: item for key, item in value.items() if item is not None}
-        if typed:
-            section[name] = {**section.get(name, {}), **typed}
+        below = section.get(name) or {}
+        # Anything else is refused with the protocol.
+        if isinstance(below, Mapping):
+            section[name] = {**below, **typed}
     elif value is not None:
         section[name] = value
 

