@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.label_efficiency.rates import window_of
+from benchmarks.label_efficiency.rates import energies_of_labels, window_of
 
 COLOURS = {
     'prospect': '#0072b2',
@@ -25,9 +25,8 @@ DRAWS = 400
 
 
 def lowest_so_far(result: dict[str, Any]) -> np.ndarray:
-    """Return the lowest label after each label, eV/atom above the target; infinite as long as there is none."""
-    energies = [np.inf if energy is None else energy for cycle in result['labels'] for energy in cycle]
-    return np.minimum.accumulate(np.array(energies, float)) if energies else np.empty(0)
+    """Return the lowest label after each that was computed, eV/atom above the target; infinite while there is none."""
+    return np.minimum.accumulate(energies_of_labels(result))
 
 
 def expected_of_baseline(results: Sequence[dict[str, Any]], at: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +28,7 @@ CUTOFF = 12.0
 KPOINTS_DISTANCE = 0.4
 # Ry for each atom.
 CONVERGENCE = 1e-7
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, Any]] = {
     'CONTROL': {'disk_io': 'none'},
     'SYSTEM': {
         'ecutwfc': CUTOFF,
@@ -38,9 +40,28 @@ PARAMETERS = {
     },
     'ELECTRONS': {'electron_maxstep': 100, 'mixing_beta': 0.5},
 }
-
-
+PROGRAM = 'pw.x'
+VERSION = re.compile(r'Program PWSCF v\.?\s*(\S+)')
 KEPT = ROOT / 'build' / 'label_efficiency' / 'pw'
+
+
+def settings_in_words() -> str:
+    """Return the settings for the page."""
+    system = PARAMETERS['SYSTEM']
+    return (
+        f'Settings: plane waves up to {system["ecutwfc"]:g} Ry, the density up to {system["ecutrho"]:g} Ry; '
+        f'k-points at most {KPOINTS_DISTANCE:g}/Å apart (with 2π), on a mesh with Γ; '
+        f'`{PSEUDOPOTENTIAL.name}` (norm-conserving, PBE); {system["smearing"]} smearing of {system["degauss"]:g} Ry; '
+        f'converged to {CONVERGENCE:g} Ry for each atom.'
+    )
+
+
+def version_of_program() -> str:
+    """Return the version that pw.x tells when it starts; empty if it tells none."""
+    with TemporaryDirectory(prefix='pw-version-') as folder:
+        said = subprocess.run([PROGRAM], cwd=folder, input='', capture_output=True, text=True, check=False).stdout
+    found = VERSION.search(said)
+    return found.group(1) if found else ''
 
 
 class CheapSilicon(PwCalculator):
@@ -58,7 +79,7 @@ class CheapSilicon(PwCalculator):
         self._folder = TemporaryDirectory(prefix='pw-of-benchmark-')
         shutil.copy(PSEUDOPOTENTIAL, self._folder.name)
         super().__init__(
-            command='pw.x',
+            command=PROGRAM,
             parameters=PARAMETERS,
             pseudopotentials={'Si': PSEUDOPOTENTIAL.name},
             kpoints_distance=KPOINTS_DISTANCE,

@@ -20,17 +20,23 @@ SAME = 0.04, 0.01
 
 
 def summarise(outcome: Outcome, truth: Truth) -> dict[str, Any]:
-    """Return the numbers that tables and figures need; energies in eV/atom above the target."""
+    """Return the numbers that tables and figures need; energies in eV/atom above the target.
+
+    ``labels`` has the energies of all candidates, without a number where there is none; ``rejected`` says which of them
+    the prechecks rejected, so that they were not computed; ``first_label`` has the number of a candidate, from one on.
+    """
     labels, final = outcome.labels, outcome.final
+    rejected = labels.known('status') == LabelStatus.REJECTED.value
     return {
         'target_energy': truth.energy,
         'window': truth.window,
         'labels': [_heights(cycle.labels, truth) for cycle in outcome.cycles],
+        'rejected': np.flatnonzero(rejected).tolist(),
         'cycles': [_cycle(cycle, truth) for cycle in outcome.cycles],
         'stop': outcome.stop['reason'],
         'final': [_final(final[index], truth) for index in range(len(final))],
         'first_label': _first_label(labels, truth),
-        'low_minima': count_low(labels, truth),
+        'low_minima': count_low(labels, truth, (~rejected).astype(int)),
         'low_minima_final': (count_low(Frames.concatenate([labels, final]), truth) or [[0, 0]])[-1][1],
         'seconds': {stage: round(seconds, 1) for stage, seconds in sorted(outcome.seconds.items())},
         'wall_seconds': round(outcome.wall_seconds, 1),
@@ -76,7 +82,7 @@ def count_low(frames: Frames, truth: Truth, evaluations: np.ndarray | None = Non
     """Return after how many labels how many distinct low minima are known, where that number grows.
 
     :param frames: in the order of the labels.
-    :param evaluations: (n_frames,), of each; one if not given.
+    :param evaluations: (n_frames,), of each, none of what was rejected; one if not given.
     """
     spent = np.cumsum(np.ones(len(frames), int) if evaluations is None else evaluations)
     usable = frames.known('status') == LabelStatus.OK.value

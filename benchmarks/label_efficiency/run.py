@@ -8,15 +8,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.labels import count_labels
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from benchmarks.conditions import conditions
 from benchmarks.label_efficiency import baseline
 from benchmarks.label_efficiency.loop import Search
 from benchmarks.label_efficiency.methods import BASELINE, TRANSFER, method_of
 from benchmarks.label_efficiency.networks import Start
+from benchmarks.label_efficiency.quantum_espresso import PROGRAM, CheapSilicon, version_of_program
 from benchmarks.label_efficiency.record import summarise
 from benchmarks.label_efficiency.store import Task, write
 from benchmarks.label_efficiency.systems import SYSTEMS, System
@@ -36,7 +39,7 @@ def result_of(task: Task) -> dict[str, Any]:
     start = Start.of(method.start) if method.start else None
     search = Search(settings, system.surface.ensemble(), before, start, uncertain_are_minima=method.published)
     result = summarise(search.run(), Truth(system))
-    return result if before is None else {'n_labels_before': len(before), **result}
+    return result if before is None else {'n_labels_before': count_labels(before), **result}
 
 
 def labels_of_source(system: System, task: Task) -> Frames:
@@ -51,6 +54,16 @@ def labels_of_source(system: System, task: Task) -> Frames:
     return Search(settings, source.surface.ensemble()).run().labels
 
 
+def programs_of(task: Task) -> dict[str, str]:
+    """Return the versions of programs beside the packages that all results name."""
+    found = {}
+    if SYSTEMS[task.system].surface.make is CheapSilicon:
+        found[PROGRAM] = version_of_program()
+    if task.method != BASELINE and 'force_field' in method_of(task.method).overrides.get('train', {}):
+        found['deepmd-kit'] = version('deepmd-kit')
+    return found
+
+
 def run_task(task: Task) -> None:
     """Run a task and store it, unless it is stored."""
     if task.path.exists():
@@ -58,7 +71,7 @@ def run_task(task: Task) -> None:
     started = time.monotonic()
     result = {'system': task.system, 'method': task.method, 'pool': task.pool, 'seed': task.seed}
     result |= conditions(said=task.command)
-    result |= {'optimizer': RelaxSettings().optimizer.value}
+    result |= {'optimizer': RelaxSettings().optimizer.value, 'programs': programs_of(task)}
     write(task.path, result | result_of(task))
     sys.stderr.write(f'{task.path.stem} of {task.system}: {time.monotonic() - started:.0f} s\n')
     sys.stderr.flush()

@@ -12,7 +12,7 @@ from aiida_prospect.methods.evaluators.ase import AseEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from benchmarks.label_efficiency.phases import ALUMINA, SILICON, Phases, binary
-from benchmarks.label_efficiency.quantum_espresso import CheapSilicon
+from benchmarks.label_efficiency.quantum_espresso import CheapSilicon, settings_in_words
 
 # eV/atom: nearer than this to the target is a hit.
 WINDOW = 0.005
@@ -29,6 +29,7 @@ class Surface:
     :param make: returns a calculator of ASE.
     :param window: less than this above the target is a hit, eV/atom.
     :param fmax: where the relaxations of the known phases end, eV/Å.
+    :param details: of the settings, for the page.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Surface:
     make: Callable[[], Calculator] = field(repr=False)
     window: float = WINDOW
     fmax: float = 5e-4
+    details: str = field(default='', repr=False)
 
     def ensemble(self) -> Ensemble:
         """Return what evaluates."""
@@ -91,6 +93,7 @@ _PBE = Surface(
     CheapSilicon,
     window=0.03,
     fmax=1e-2,
+    details=settings_in_words(),
 )
 
 SYSTEMS = {

@@ -1,4 +1,4 @@
-"""Labelled crystals, made by the benchmark itself and always the same for the same numbers.
+"""Labelled crystals, made by the benchmark itself and always the same for the same numbers and the same optimiser.
 
 A label is one frame of the relaxation of a random crystal on the surface itself: half of them the last one, half of
 them any before it. That is what a search labels, minima and what lies around them, without the search that chooses.
@@ -6,6 +6,7 @@ them any before it. That is what a search labels, minima and what lies around th
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from ase.filters import UnitCellFilter
 from ase.formula import Formula
 from ase.optimize import BFGS
 
+from aiida_prospect.common.enums import Optimizer
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ase import AseEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
@@ -28,6 +30,8 @@ from aiida_prospect.methods.relaxation.settings import RelaxSettings, Trajectory
 # The ground state on each surface that models are judged on, before its cell is relaxed.
 GROUND_STATES = {'Si_Zuo_JPCA2020': bulk('Si', 'diamond', a=5.43), 'NaCl_EIM': bulk('NaCl', 'rocksalt', a=5.6)}
 EVERY = 5
+# Not the default of the package: with another one the labels and the minima are others.
+OPTIMIZER = Optimizer.LBFGS
 # Minima higher above the lowest one than this are none that a search would ask about, eV/atom.
 WINDOW = 0.35
 # Minima whose energies differ by less are taken to be the same, eV/atom.
@@ -35,6 +39,20 @@ SAME = 1e-3
 CRYSTALS_JUDGED = 30
 N_VALIDATION = 100
 SEEDS = {'training': 1, 'test': 2, 'judged': 3, 'source': 11}
+# Digits that count where sets are compared, Å and eV: the last ones differ between machines.
+DIGITS = 4
+
+
+def digest(*sets: Frames) -> str:
+    """Return in short what tells sets of crystals with their energies from others."""
+    found = hashlib.sha256()
+    for frames in sets:
+        found.update(frames.numbers.tobytes() + frames.offsets.tobytes())
+        for value in (frames.positions, frames.cells, frames.energy):
+            if value is not None:
+                # Adding zero takes the sign from what is rounded to none.
+                found.update((np.round(value, DIGITS) + 0.0).tobytes())
+    return found.hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -67,11 +85,12 @@ class Surface:
 
         :param folder: where they are kept; what is there is not made again.
         """
-        stem = f'{self.potential}_{self.formula}_{count}_{seed}'
+        stem = f'{self.potential}_{self.formula}_{count}_{seed}_{OPTIMIZER}'
         paths = [folder / f'{stem}_{name}.npz' for name in ('ends', 'ways')]
         if not all(path.is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
-            settings = RelaxSettings(uncertainty=None, trajectory=TrajectorySettings(every=EVERY))
+            kept = TrajectorySettings(every=EVERY)
+            settings = RelaxSettings(optimizer=OPTIMIZER, uncertainty=None, trajectory=kept)
             relaxation = Relaxation(self.crystals(count, seed), self.ensemble(), settings)
             relaxation.run().save(paths[0])
             relaxation.trajectories().save(paths[1])

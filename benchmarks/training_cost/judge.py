@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from aiida_prospect.common.enums import Optimizer
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.evaluators.loading import load_evaluator
@@ -38,9 +39,9 @@ def evaluate(folder: Path) -> None:
     ensemble = Ensemble([evaluator])
     ensemble.evaluate(Frames.load(folder / MINIMA)).save(folder / JUDGED)
     started = time.process_time()
-    relaxation = Relaxation(
-        Frames.load(folder / CRYSTALS), ensemble, RelaxSettings(max_steps=STEPS, patience=STEPS, uncertainty=None)
-    )
+    # Not the default of the package, so that results of other commits can be compared.
+    settings = RelaxSettings(optimizer=Optimizer.LBFGS, max_steps=STEPS, patience=STEPS, uncertainty=None)
+    relaxation = Relaxation(Frames.load(folder / CRYSTALS), ensemble, settings)
     relaxation.run().save(folder / RELAXED)
     seconds = time.process_time() - started
     (folder / 'judge_seconds.json').write_text(

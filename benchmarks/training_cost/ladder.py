@@ -17,8 +17,9 @@ import numpy as np
 from aiida_prospect.calculations.runners import stages
 from benchmarks.conditions import conditions
 from benchmarks.training_cost import data
+from benchmarks.training_cost.comparable import Stored
 from benchmarks.training_cost.jobs import Training, run
-from benchmarks.training_cost.models import Laboratory
+from benchmarks.training_cost.models import Laboratory, data_of, has_seen
 from benchmarks.training_cost.rows import POD, PYTORCH, ROWS, TENSORFLOW
 
 LABELS, EARLIER = 60, 40
@@ -56,13 +57,13 @@ def climb(laboratory: Laboratory, names: Sequence[str]) -> None:
     """Run all trainings of some ladders that are not stored yet."""
     for name in names:
         ladder = LADDERS[name]
-        if ladder.warm and not (laboratory.work / BASE / stages.MODEL_FILE).is_file():
+        if ladder.warm:
             _base(laboratory)
         for steps in ladder.steps:
             path = laboratory.results / 'ladder' / f'{name_of(name, steps)}.json'
             if not path.is_file():
                 outcome = _train(laboratory, laboratory.work / path.stem, ladder, steps)
-                _store(path, {'ladder': name, 'steps': steps, **outcome})
+                _store(path, {'ladder': name, 'steps': steps, **outcome}, laboratory.work / path.stem)
 
 
 def name_of(ladder: str, steps: int) -> str:
@@ -74,21 +75,24 @@ def _slug(name: str) -> str:
     return name.replace(',', '').replace(' ', '_')
 
 
-def _store(path: Path, outcome: Mapping[str, Any]) -> None:
+def _store(path: Path, outcome: Mapping[str, Any], folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     keys = ('ladder', 'steps', 'errors', 'seconds', 'import_seconds', 'process')
     kept = {key: outcome[key] for key in keys if key in outcome}
-    path.write_text(json.dumps({**kept, 'conditions': conditions()}, indent=1) + '\n')
+    content = {**kept, 'data': data_of(folder), 'conditions': conditions()}
+    path.write_text(json.dumps(content, indent=1) + '\n')
 
 
 def _base(laboratory: Laboratory) -> None:
-    """Train what warm trainings begin with: the potential of a cycle before, on fewer labels."""
+    """Train what warm trainings begin with, unless it is there: the potential of a cycle before, on fewer labels."""
     folder = laboratory.work / BASE
-    job = Training(parameters={'cold': {'steps': BASE_STEPS}})
     labels = data.Surface().labels(EARLIER, data.SEEDS['training'], laboratory.data)
+    if (folder / stages.MODEL_FILE).is_file() and has_seen(folder, labels):
+        return
+    job = Training(parameters={'cold': {'steps': BASE_STEPS}})
     job.write(folder, labels, data.Surface().validation(laboratory.data))
     outcome = run(job, folder, laboratory.python(TENSORFLOW))
-    _store(laboratory.results / 'ladder' / f'{BASE}.json', {'ladder': BASE, 'steps': 0, **outcome})
+    _store(laboratory.results / 'ladder' / f'{BASE}.json', {'ladder': BASE, 'steps': 0, **outcome}, folder)
 
 
 def _train(laboratory: Laboratory, folder: Path, ladder: Ladder, steps: int) -> dict[str, Any]:
@@ -101,16 +105,15 @@ def _train(laboratory: Laboratory, folder: Path, ladder: Ladder, steps: int) -> 
     return run(job, folder, laboratory.python(ladder.program))
 
 
-def load(results: Path) -> dict[str, list[dict[str, Any]]]:
+def load(stored: Stored) -> dict[str, list[dict[str, Any]]]:
     """Return what is stored, by ladder, the shortest training first."""
     found = {}
     for name, ladder in LADDERS.items():
-        items = [json.loads(path.read_text()) for path in (results / 'ladder').glob(f'{_slug(name)}_[0-9]*.json')]
+        items = [dict(item) for item in stored.ladders.values() if item['ladder'] == name]
         for row in ladder.rows:
-            path = results / 'models' / f'{row}.json'
-            if path.is_file():
+            if row in stored.rows:
                 steps = ROWS[row].parameters.get('cold', {}).get('steps', 0)
-                items.append({**json.loads(path.read_text()), 'steps': steps})
+                items.append({**stored.rows[row], 'steps': steps})
         if items:
             found[name] = sorted(items, key=lambda item: item['steps'])
     return found

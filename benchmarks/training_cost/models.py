@@ -69,25 +69,34 @@ class Laboratory:
         folder = self.work / name
         if path.is_file():
             return
-        if row.start and not (self.work / row.start / stages.MODEL_FILE).is_file():
+        if row.start and not self._is_trained(row.start):
             # Results are kept with the repository, models are not.
             (self.results / 'models' / f'{row.start}.json').unlink(missing_ok=True)
             self.make(row.start)
         outcome = self._train(row, folder)
         result = {key: outcome[key] for key in KEPT if key in outcome}
+        result['data'] = data_of(folder)
         if not row.sources:
-            result |= {'judged': self._judge(row, folder)}
+            result['judged'] = self._judge(row, folder)
+            judged = [Frames.load(folder / file) for file in (judge.MINIMA, judge.CRYSTALS)]
+            result['data']['judged'] = data.digest(*judged)
         result['programs'] = installed(self.python(row.program), folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({'labels': row.labels, **result, 'conditions': conditions()}, indent=1) + '\n')
 
+    def _is_trained(self, name: str) -> bool:
+        row, folder = ROWS[name], self.work / name
+        # The labels of many other crystals are not made only to be compared.
+        known = (folder / stages.MODEL_FILE).is_file()
+        return known and (bool(row.sources) or has_seen(folder, self.labels(row)))
+
     def _train(self, row: Row, folder: Path) -> dict[str, Any]:
         done, spent = folder / stages.RESULTS_FILE, folder / SECONDS_FILE
-        if done.is_file() and json.loads(done.read_text())['failure'] is None:
+        training, unseen = self.labels(row), row.target.validation(self.data)
+        if done.is_file() and json.loads(done.read_text())['failure'] is None and has_seen(folder, training):
             # An earlier command was ended before the judgement, perhaps before it knew the seconds.
             seconds = json.loads(spent.read_text()) if spent.is_file() else {'wall': None, 'cpu': None}
             return {**json.loads(done.read_text()), 'process': seconds}
-        training, unseen = self.labels(row), row.target.validation(self.data)
         if row.program == MACE:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -122,6 +131,18 @@ class Laboratory:
         row.target.crystals(data.CRYSTALS_JUDGED, data.SEEDS['judged']).save(folder / judge.CRYSTALS)
         Process([self.python(row.program), judge.__file__], folder).begin().end()
         return judge.judge(folder, row.target.ensemble(), row.target.ground_state())
+
+
+def data_of(folder: Path) -> dict[str, str]:
+    """Return what tells the frames of a training from others."""
+    files = {'training': stages.TRAINING_FILE, 'validation': stages.VALIDATION_FILE}
+    return {name: data.digest(Frames.load(folder / file)) for name, file in files.items()}
+
+
+def has_seen(folder: Path, training: Frames) -> bool:
+    """Tell whether what is in a folder was trained on these frames, and not on those of an earlier commit."""
+    path = folder / stages.TRAINING_FILE
+    return path.is_file() and data.digest(Frames.load(path)) == data.digest(training)
 
 
 def type_map_of(row: Row) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import table
 from benchmarks.training_cost import data, judge, ladder, stages, threads
+from benchmarks.training_cost.comparable import Stored
 from benchmarks.training_cost.jobs import Training
 from benchmarks.training_cost.learning import FAMILIES, equivalent, scratch_curve
 from benchmarks.training_cost.rows import PYTORCH, ROWS, TENSORFLOW
@@ -21,12 +22,20 @@ def page(results: Path) -> Iterator[str]:
     yield ''
     yield PREFACE
     yield ''
-    yield from _conditions(results)
-    for part in (_ladder, _threads, _stages, _models, _starts):
+    stored = Stored.read(results)
+    yield from _conditions(results, stored)
+    for part in (_ladder(stored), _threads(results), _stages(results), _models(stored), _starts(stored)):
         yield ''
-        yield from part(results)
+        yield from part
     yield ''
-    yield 'Defined and not run: ' + ', '.join(f'`{name}`' for name in _missing(results)) + '.'
+    yield f'Defined and not run: {_names(_missing(results))}.'
+    if stored.left_out:
+        yield ''
+        yield f'Made on other data and left out: {_names(stored.left_out)}.'
+
+
+def _names(names: Iterable[str]) -> str:
+    return ', '.join(f'`{name}`' for name in names)
 
 
 def _missing(results: Path) -> list[str]:
@@ -36,14 +45,9 @@ def _missing(results: Path) -> list[str]:
     return [name for name in (*steps, *cases, *ROWS) if name not in stored]
 
 
-def load_rows(results: Path) -> dict[str, dict[str, Any]]:
-    """Return what is stored of the rows, in their order."""
-    paths = {name: results / 'models' / f'{name}.json' for name in ROWS}
-    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
-
-
-def _conditions(results: Path) -> Iterator[str]:
-    found = [json.loads(path.read_text())['conditions'] for path in sorted(results.rglob('*.json'))]
+def _conditions(results: Path, stored: Stored) -> Iterator[str]:
+    paths = [path for path in sorted(results.rglob('*.json')) if path.stem not in stored.left_out]
+    found = [json.loads(path.read_text())['conditions'] for path in paths]
     machines = sorted({item['machine'].partition(', load')[0] for item in found})
     loads = [float(item['machine'].rpartition('load ')[2]) for item in found if 'load ' in item['machine']]
     yield f'Machine: {"; ".join(machines)}, shared with other work: load {min(loads):.0f} to {max(loads):.0f}.'
@@ -52,31 +56,29 @@ def _conditions(results: Path) -> Iterator[str]:
         for name, version in item['versions'].items():
             versions.setdefault(name, set()).add(version)
     yield f'Versions: {", ".join(f"{name} {chr(47).join(sorted(v))}" for name, v in versions.items())}.'
-    programs = {
-        name: version for item in load_rows(results).values() for name, version in item.get('programs', {}).items()
-    }
+    programs = {name: version for item in stored.rows.values() for name, version in item.get('programs', {}).items()}
     if programs:
         yield f'Programs of trainings: {", ".join(f"{name} {version}" for name, version in programs.items())}.'
     commits = sorted({item['commit'] for item in found})
     yield f'Commits: {", ".join(commits)}. Dates: {min(i["date"] for i in found)} to {max(i["date"] for i in found)}.'
 
 
-def _ladder(results: Path) -> Iterator[str]:
+def _ladder(stored: Stored) -> Iterator[str]:
     yield '## Seconds to an error'
     yield ''
-    found = ladder.load(results)
+    found = ladder.load(stored)
     given = {'labels': ladder.LABELS, 'frames': data.N_VALIDATION, 'earlier': ladder.EARLIER}
     yield LADDER.format(**given, balanced=_protocol_steps('balanced'), stringent=_protocol_steps('stringent'))
     yield ''
     columns = ('training', 'steps', 'seconds', 'of these the steps (clock)', 'energies, meV/atom', 'forces, eV/Å')
     yield from table(columns, [_ladder_row(name, item) for name, items in found.items() for item in items])
-    columns = ('seconds to an error of', *(f'{1e3 * wanted:.0f} meV/atom' for wanted in ladder.WANTED))
+    wanted_columns = ('seconds to an error of', *(f'{1e3 * wanted:.0f} meV/atom' for wanted in ladder.WANTED))
     rows = []
     for name, items in found.items():
         times = [ladder.seconds_to(items, wanted) for wanted in ladder.WANTED]
         longest = max(item['process']['cpu'] or 0.0 for item in items)
         rows.append((name, *(f'> {longest:.0f}' if t is None else f'{t:.0f}' for t in times)))
-    yield from table(columns, rows)
+    yield from table(wanted_columns, rows)
     yield 'Between two trainings of a ladder the seconds are interpolated.'
 
 
@@ -144,11 +146,11 @@ def _stages(results: Path) -> Iterator[str]:
     yield from table(columns, rows)
 
 
-def _models(results: Path) -> Iterator[str]:
+def _models(stored: Stored) -> Iterator[str]:
     yield '## Models'
     yield ''
     given = {'window': data.WINDOW, 'crystals': data.CRYSTALS_JUDGED, 'steps': judge.STEPS}
-    yield MODELS.format(minima=_of_minima(results, 'minima'), spread=_spread(results), **given)
+    yield MODELS.format(minima=_of_minima(stored, 'minima'), spread=_spread(stored), **given)
     yield ''
     columns = (
         'model',
@@ -162,18 +164,18 @@ def _models(results: Path) -> Iterator[str]:
         'best of three',
         'ms per evaluation',
     )
-    rows = [_model_row(name, item) for name, item in load_rows(results).items() if ROWS[name].study == 'models']
+    rows = [_model_row(name, item) for name, item in stored.rows.items() if ROWS[name].study == 'models']
     yield from table(columns, sorted(rows, key=lambda row: (row[0], row[1])))
 
 
-def _of_minima(results: Path, name: str) -> float | None:
+def _of_minima(stored: Stored, name: str) -> float | None:
     """Return what is the same for all rows; of some that are stored it is not known."""
-    found = (item.get('judged', {}) for row, item in load_rows(results).items() if ROWS[row].study == 'models')
+    found = (item.get('judged', {}) for row, item in stored.rows.items() if ROWS[row].study == 'models')
     return next((judged[name] for judged in found if name in judged), None)
 
 
-def _spread(results: Path) -> str:
-    spread = _of_minima(results, 'minima_spread')
+def _spread(stored: Stored) -> str:
+    spread = _of_minima(stored, 'minima_spread')
     return '' if spread is None else f'; who gives all the same energy errs by {1e3 * spread:.0f} meV/atom'
 
 
@@ -193,12 +195,12 @@ def _model_row(name: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _starts(results: Path) -> Iterator[str]:
+def _starts(stored: Stored) -> Iterator[str]:
     yield '## A pretrained start'
     yield ''
     yield STARTS
     yield ''
-    found = load_rows(results)
+    found = stored.rows
     columns = (
         'pretrained',
         'training',

@@ -10,7 +10,7 @@ from typing import Any
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.relaxation.driver import Relaxation
 from aiida_prospect.methods.relaxation.settings import RelaxSettings, TrajectorySettings
-from benchmarks.training_cost.data import Surface
+from benchmarks.training_cost.data import OPTIMIZER, Surface
 from benchmarks.training_cost.jobs import Training, run
 from benchmarks.training_cost.ladder import seconds_to
 
@@ -59,7 +59,8 @@ def smoke() -> dict[str, float]:
 def _labels() -> Frames:
     """Return one frame of each of some short relaxations."""
     surface = Surface()
-    settings = RelaxSettings(max_steps=10, uncertainty=None, trajectory=TrajectorySettings(every=10))
+    kept = TrajectorySettings(every=10)
+    settings = RelaxSettings(optimizer=OPTIMIZER, max_steps=10, uncertainty=None, trajectory=kept)
     relaxation = Relaxation(surface.crystals(LABELS + UNSEEN, seed=5), surface.ensemble(), settings)
     return relaxation.run().without('status', 'reason', 'steps')
 

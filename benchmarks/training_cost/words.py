@@ -5,6 +5,8 @@ Made by `python -m benchmarks.training_cost table` from the results under `bench
 the commands that make these are in the help of the module. Labels: frames of relaxations of random Si8 on the
 SNAP of Zuo et al. (2020), half of them minima. Seconds are those of a processor, import and test of the model
 included, unless it says otherwise; where a training was interrupted and taken up again they are not known.
+Every row is a single training, with one seed: small differences between rows say nothing. Tables have only what
+was made on the same data as the most recent results; what was not is named at the end.
 Errors without a rank near one are of little use: a search asks which minimum is the lowest.\
 """
 
