@@ -15,6 +15,7 @@ from aiida_prospect.calculations.functions.join_labels import join_labels
 from aiida_prospect.common.enums import Backend, LabelTask
 from aiida_prospect.methods.audit import AuditSettings
 from aiida_prospect.workflows.delivery import PatientProcess
+from aiida_prospect.workflows.losses import how_it_ended
 
 DatasetData = DataFactory('prospect.dataset')
 PotentialData = DataFactory('prospect.potential')
@@ -95,7 +96,7 @@ class AuditWorkChain(PatientProcess, WorkChain):
         """Judge the labels."""
         node = self.ctx.evaluation
         if not node.is_finished_ok:
-            return self.exit_codes.ERROR_EVALUATION_FAILED.format(detail=f'{node.exit_status}: {node.exit_message}')
+            return self.exit_codes.ERROR_EVALUATION_FAILED.format(detail=how_it_ended(node))
         acceptance = {'acceptance': self.inputs.acceptance} if 'acceptance' in self.inputs else {}
         self.ctx.audit = audit_labels(
             evaluated=node.outputs.evaluated,
@@ -131,7 +132,7 @@ class AuditWorkChain(PatientProcess, WorkChain):
         """Compare."""
         node = self.ctx.recomputation
         if 'labels' not in node.outputs:
-            detail = f'{node.exit_status}: {node.exit_message}'
+            detail = how_it_ended(node)
             return self.exit_codes.ERROR_RECOMPUTATION_FAILED.format(detail=detail)
         compared = compare_labels(
             recomputed=node.outputs.labels, **self.inputs.labels, metadata={'call_link_label': 'compare_labels'}

@@ -13,23 +13,22 @@ from aiida_prospect.calculations.relax import check_elements, validate_parameter
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.slices import count_slices
+from aiida_prospect.workflows.codes import check_job
 from aiida_prospect.workflows.delivery import PatientProcess
+from aiida_prospect.workflows.label.costs import is_from_cache
 from aiida_prospect.workflows.losses import define_escalation
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
+from aiida_prospect.workflows.validators import validate_positive
 
 merge_slices = CalculationFactory('prospect.merge_slices')
 
 
-def validate_positive(value: orm.Int, _: Any) -> str | None:
-    """Refuse zero and less."""
-    return None if value.value > 0 else f'{value.value} is not positive'
-
-
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Refuse an empty pool, and elements that a potential does not know."""
-    if any(key not in inputs for key in ('pool', 'potentials')):
-        return None
+    """Refuse a code or options that jobs cannot have, an empty pool, and elements that a potential does not know."""
+    refusal = check_job(inputs['code'], inputs['options'].get_dict()) if 'code' in inputs else None
+    if refusal or any(key not in inputs for key in ('pool', 'potentials')):
+        return refusal
     return check_elements(inputs['pool'], inputs['potentials']) if len(inputs['pool']) else 'the pool is empty'
 
 
@@ -149,7 +148,7 @@ class ExploreWorkChain(PatientProcess, WorkChain):
                 if name in node.outputs:
                     self.ctx.results[f'{name}_{number:03d}'] = node.outputs[name]
             for order, job in enumerate(sorted(node.called, key=lambda called: called.pk)):
-                if 'statistics' in job.outputs:
+                if 'statistics' in job.outputs and not is_from_cache(job):
                     self.ctx.results[f'statistics_{number:03d}_{order:02d}'] = job.outputs.statistics
             if not node.is_finished_ok:
                 self.ctx.failures.append(f'slice {number}: {node.exit_message or node.process_state.value}')

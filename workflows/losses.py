@@ -33,6 +33,13 @@ def loss_of(node: orm.ProcessNode, others: Mapping[int, JobLoss] | None = None) 
     return {**LOSSES, **(others or {})}.get(node.exit_status)
 
 
+def how_it_ended(node: orm.ProcessNode) -> str:
+    """Return exit status and message of a process, or the last line of the exception that it died of."""
+    if node.exit_status is not None:
+        return f'{node.exit_status}: {node.exit_message}'
+    return ': '.join([node.process_state.value, *(node.exception or '').strip().splitlines()[-1:]])
+
+
 def verdict_of_scheduler(job: orm.CalcJobNode) -> int | None:
     """Return the exit status that the scheduler gives a job.
 

@@ -15,6 +15,7 @@ from aiida_prospect.methods.labels import count_labels, count_usable, lowest_ene
 from aiida_prospect.workflows import search_inputs
 from aiida_prospect.workflows.delivery import PatientProcess
 from aiida_prospect.workflows.explore import ExploreWorkChain
+from aiida_prospect.workflows.losses import how_it_ended
 from aiida_prospect.workflows.scratch import clean_scratch
 from aiida_prospect.workflows.search_ports import define_inputs, define_outputs
 from aiida_prospect.workflows.spending import SpendingProcess
@@ -184,7 +185,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
             self.out(f'{self._key}.labels', node.outputs.labels)
             self.count_cost('label', node, count_labels(node.outputs.labels.frames))
         usable = self._n_usable
-        detail = f'the labelling ended with {node.exit_status}: {node.exit_message}'
+        detail = f'the labelling ended with {how_it_ended(node)}'
         if usable < self.inputs.parameters['min_usable'] or self._labelling_is_broken:
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
         if not node.is_finished_ok:
@@ -219,7 +220,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         node = self.ctx.train
         self._clean(node)
         if 'potentials' not in node.outputs:
-            detail = f'{node.exit_status}: {node.exit_message}'
+            detail = how_it_ended(node)
             return self.exit_codes.ERROR_TRAIN_FAILED.format(cycle=self.ctx.cycle, detail=detail)
         self.ctx.potentials = {key: node.outputs.potentials[key] for key in node.outputs.potentials}
         for key, potential in self.ctx.potentials.items():
@@ -281,7 +282,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         node = self.ctx.explore
         self._clean(node)
         if 'pool' not in node.outputs:
-            detail = f'{node.exit_status}: {node.exit_message}'
+            detail = how_it_ended(node)
             return self.exit_codes.ERROR_EXPLORE_FAILED.format(cycle=self.ctx.cycle, detail=detail)
         self.ctx.pool = node.outputs.pool
         self.out(f'{self._key}.pool', self.ctx.pool)
@@ -333,7 +334,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         self._clean(node)
         usable = count_usable(node.outputs.labels.frames) if 'labels' in node.outputs else 0
         if not usable:
-            detail = f'{node.exit_status}: {node.exit_message}'
+            detail = how_it_ended(node)
             return self.exit_codes.ERROR_FINAL_RELAXATION_FAILED.format(detail=detail)
 
     def results(self) -> Any:

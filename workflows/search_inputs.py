@@ -12,16 +12,18 @@ from aiida.plugins import WorkflowFactory
 from aiida.plugins.entry_point import get_entry_point_names
 from ase import Atoms
 
+from aiida_prospect.common.enums import LabelTask
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.initial_labels import check_elements
 from aiida_prospect.methods.labels import count_labels, count_usable
-from aiida_prospect.methods.pool.composition import check_composition
+from aiida_prospect.methods.pool.composition import check_composition, parse_composition
 from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
 from aiida_prospect.workflows.provenance.cycles import load_cycles
+from aiida_prospect.workflows.search_checks import check_pool, check_references, check_steps
 
 if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
@@ -80,15 +82,26 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
         load_strategy(inputs['parameters']['selection']['strategy'])
         workflow = WorkflowFactory(inputs['label_workflow'].value)
         composition = check_composition(inputs['pool']['parameters']['composition'])
+        check_pool(inputs['pool'])
         check_restart(inputs.get('restart', {}), composition)
+        check_steps(inputs['parameters'], _count_given(inputs))
+        check_references(inputs.get('references', {}))
         check_pressure(inputs)
     except KeyError as error:
         return f'{error} is missing; make the inputs with `get_builder_from_protocol`'
-    except (ValueError, exceptions.EntryPointError) as error:
+    except (TypeError, ValueError, exceptions.EntryPointError) as error:
         return str(error)
     given = {**inputs.get('label', {}), 'candidates': DatasetData(_example(composition))}
-    refusal = workflow.spec().inputs.validate(given)
-    return f'the labelling refuses its inputs: {refusal.message}' if refusal else None
+    for task in LabelTask:
+        refusal = workflow.spec().inputs.validate({**given, 'task': orm.Str(task.value)})
+        if refusal:
+            return f'the labelling refuses its inputs: {refusal.message}'
+    return None
+
+
+def _count_given(inputs: Mapping[str, Any]) -> int:
+    """Return how many usable labels a search begins with."""
+    return sum(count_usable(labels.frames) for labels in inputs.get('restart', {}).get('labels', {}).values())
 
 
 def check_budget(inputs: Mapping[str, Any]) -> None:
@@ -178,7 +191,7 @@ def needs_of_force_field(protocol: str | None, changes: Mapping[str, Mapping[str
 
 def get_builder_from_protocol(
     cls: type[SearchWorkChain],
-    composition: Mapping[str, int],
+    composition: Mapping[str, int] | str,
     *,
     code: orm.AbstractCode,
     train_code: orm.AbstractCode | None = None,
@@ -193,7 +206,7 @@ def get_builder_from_protocol(
 ) -> ProcessBuilder:
     """Return a builder with all inputs of a search.
 
-    :param composition: content of one cell, ``{'Si': 8}``.
+    :param composition: content of one cell, ``{'Si': 8}`` or ``'Si8'``.
     :param code: Python interpreter with DeePMD-kit, for training and relaxation.
     :param train_code: another one for training, perhaps on another computer.
     :param labels: name of a labelling work chain, see :func:`label_names`.
@@ -219,7 +232,8 @@ def get_builder_from_protocol(
         None, protocol=protocol, overrides=changes.get('label'), **(label_options or {})
     )
     builder = cls.get_builder()
-    builder.pool.parameters = orm.Dict({**pool, 'composition': check_composition(composition), 'seed': seed})
+    content = parse_composition(composition) if isinstance(composition, str) else check_composition(composition)
+    builder.pool.parameters = orm.Dict({**pool, 'composition': content, 'seed': seed})
     builder.pool.structures = dict(structures or {})
     builder.label_workflow = orm.Str(f'{LABEL_PREFIX}{labels}')
     # The search decides what becomes of folders, also of those of its labels.
@@ -228,10 +242,8 @@ def get_builder_from_protocol(
         train_code or code, protocol=protocol, overrides=changes.get('train'), options=options
     )
     builder.train = train._inputs(prune=True)
-    explore = {
-        **changes.get('explore', {}),
-        'options': {**changes.get('explore', {}).get('options', {}), **(options or {})},
-    }
+    explore = dict(changes.get('explore', {}))
+    explore['options'] = {**(explore.get('options') or {}), **(options or {})}
     WorkflowFactory('prospect.explore').fill_from_protocol(builder.explore, code, protocol=protocol, overrides=explore)
     builder.parameters = orm.Dict(
         {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.engine import run_get_node
+from aiida.common import LinkType
+from aiida.engine import ExitCode, run_get_node
 from aiida.plugins import CalculationFactory
 
 from aiida_prospect.calculations.relax import split_parameters
@@ -151,6 +152,30 @@ def test_a_relaxation_whose_results_are_broken_is_done_again(relaxation, ended, 
     assert inspect(relaxation, node).status == RelaxWorkChain.exit_codes.ERROR_NO_PROGRESS.status
 
 
+@pytest.mark.parametrize(('is_cached', 'seconds'), [(False, 7.0), (True, 0.0)])
+def test_what_comes_from_the_cache_costs_nothing(
+    python_code, potentials, silicon_frames, set_up, ended, is_cached, seconds
+):
+    pool = silicon_frames(1)
+    process = set_up(builder(pool, potentials, python_code, max_concurrent=1))
+    slices = orm.WorkChainNode()
+    slices.set_process_state('finished')
+    slices.set_exit_status(0)
+    slices.store()
+    job = ended(ExitCode(0), 'prospect.relax', caller=slices)
+    relaxed = DatasetData(pool.replace(energy=[-1.0], status=['converged'], reason=[''], steps=[3]))
+    for name, output in {'relaxed': relaxed, 'statistics': orm.Dict({'core_seconds': 7.0})}.items():
+        output.base.links.add_incoming(job, LinkType.CREATE, name)
+        output.store()
+    relaxed.base.links.add_incoming(slices, LinkType.RETURN, 'relaxed')
+    if is_cached:
+        job.base.extras.set(job.base.caching.CACHED_FROM_KEY, job.uuid)
+    process.ctx.first, process.ctx.running = 0, [slices]
+    process.inspect_slices()
+    assert process.results() is None
+    assert process.outputs['report']['core_seconds'] == seconds
+
+
 def test_merging_marks_what_is_missing(silicon_frames):
     pool = silicon_frames(5)
     pool = pool.replace(energy=np.arange(5.0))
@@ -179,6 +204,8 @@ def test_slices_are_small_and_keep_all_jobs_busy(size, slice_size, concurrent, e
 def test_bad_input_is_refused_before_submission(python_code, potentials, silicon_frames, generate_frames):
     with pytest.raises(ValueError, match='the pool is empty'):
         run_get_node(builder(Frames.empty(), potentials, python_code))
+    with pytest.raises(ValueError, match='0 is not positive'):
+        builder(silicon_frames(1), potentials, python_code, slice_size=0)
     with pytest.raises(ValueError, match='knows Si'):
         run_get_node(builder(generate_frames('NaCl', 1), potentials, python_code))
     with pytest.raises(ProtocolError, match=r'`parameters\.fmx` is unknown'):

@@ -6,10 +6,11 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 
+from aiida_prospect.workflows import explore
+from aiida_prospect.workflows.label import calculator, costs
 from aiida_prospect.workflows.provenance.cost import cost_of
 from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.summary import summarise
-from aiida_prospect.workflows.train import costs
 
 STAGES = ('label', 'train', 'explore')
 # In the two cycles of the search.
@@ -26,9 +27,10 @@ def seconds_of(search):
 def run_with(make_builder, search, monkeypatch):
     """Return a function that runs the search once more with so many core seconds.
 
-    Trainings from the cache cost nothing; here they are to cost what they cost the first time.
+    What comes from the cache costs nothing; here it is to cost what it cost the first time.
     """
-    monkeypatch.setattr(costs, 'core_seconds', lambda _, cost: cost.wall_seconds)
+    for module in (costs, calculator, explore):
+        monkeypatch.setattr(module, 'is_from_cache', lambda _: False)
 
     def run(seconds):
         budget = {'max_cycles': 2, 'max_core_hours': seconds / 3600}

@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 from aiida_prospect.calculations.functions.merge_labels import merge_labels
 from aiida_prospect.calculations.functions.take_bundle import take_bundle
 from aiida_prospect.calculations.functions.take_unreached import take_unreached
+from aiida_prospect.calculations.relax import validate_parameters
 from aiida_prospect.calculations.runners.evaluate import NOT_REACHED
 from aiida_prospect.common.enums import JobLoss, LabelTask
 from aiida_prospect.data.dataset import DatasetData
@@ -22,8 +23,8 @@ from aiida_prospect.methods.escalation import Demand
 from aiida_prospect.methods.labels import divide_evenly
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
-from aiida_prospect.workflows.label.codes import check_code
-from aiida_prospect.workflows.label.costs import count_processes
+from aiida_prospect.workflows.codes import check_job
+from aiida_prospect.workflows.label.costs import count_processes, is_from_cache
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
@@ -42,14 +43,14 @@ SILENT = {
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Refuse elements that the potential does not know, and a code that is not there."""
+    """Refuse elements that the potential does not know, and a code or options that jobs cannot have."""
     if 'candidates' not in inputs or 'potential' not in inputs:
         return None
     known = inputs['potential'].type_map
     foreign = sorted(set(inputs['candidates'].elements) - set(known))
     if foreign:
         return f'the potential knows {", ".join(known)}, but there are candidates with {", ".join(foreign)}'
-    return check_code(inputs['code']) if 'code' in inputs else None
+    return check_job(inputs['code'], inputs['options'].get_dict()) if 'code' in inputs else None
 
 
 def validate_frames_per_job(number: orm.Int | None, _: Any) -> str | None:
@@ -76,6 +77,7 @@ class CalculatorLabelWorkChain(WindowLabelWorkChain):
             'relax',
             valid_type=orm.Dict,
             default=lambda: orm.Dict({}),
+            validator=validate_parameters,
             serializer=orm.to_aiida_type,
             help='Fields of `RelaxSettings`, for the task `relax`.',
         )
@@ -256,7 +258,7 @@ class CalculatorLabelWorkChain(WindowLabelWorkChain):
             job = orm.load_node(self.ctx.ended[key])
             found = {f'{name}_{key.removeprefix(BUNDLE)}': job.outputs[name] for name in RESULTS if name in job.outputs}
             parts |= found
-            if 'statistics' in job.outputs:
+            if 'statistics' in job.outputs and not is_from_cache(job):
                 seconds += job.outputs.statistics.get('seconds', 0.0)
             failures[bundle_of(key)] = None if found else job.exit_message or job.exception or 'the job was killed'
         core_seconds = seconds * count_processes(self.inputs.options.get('resources', {}))

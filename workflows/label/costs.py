@@ -26,13 +26,19 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
 
     Of a run that was cut short the scheduler may know how long it lasted.
     """
-    if run.base.caching.is_created_from_cache:
+    if is_from_cache(run):
         return 0.0
     seconds = cost.wall_seconds
     if seconds is None:
         job = run.get_last_job_info() or {}
         seconds = job.get('wallclock_time_seconds') or 0.0
     return float(seconds) * count_processes(run.get_option('resources') or {})
+
+
+def is_from_cache(process: orm.ProcessNode) -> bool:
+    """Tell whether a job, or one of a work chain, was taken from the cache; those that others continue never are."""
+    jobs = [process] if isinstance(process, orm.CalcJobNode) else process.called
+    return any(job.base.caching.is_created_from_cache for job in jobs)
 
 
 def count_processes(resources: Mapping[str, int]) -> int:

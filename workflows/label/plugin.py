@@ -12,10 +12,10 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida_prospect.calculations.functions.extract_structure import extract_structure
 from aiida_prospect.common.enums import JobLoss, LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.workflows.label.codes import check_code, check_processes
+from aiida_prospect.workflows.codes import check_job, check_processes
 from aiida_prospect.workflows.label.costs import RunCost, core_seconds, count_processes
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain, index_of
-from aiida_prospect.workflows.losses import demand_after, loss_of
+from aiida_prospect.workflows.losses import demand_after, how_it_ended, loss_of
 from aiida_prospect.workflows.protocols import load_protocol, merge
 
 # The final structure of a relaxation gets a single point where the numbers of its last step will not do.
@@ -76,7 +76,7 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         except (ModuleNotFoundError, ValueError) as exception:
             return str(exception)
         options = inputs['options'].get_dict() if 'options' in inputs else {}
-        return check_code(inputs['code'], cls.PLUGIN) or check_processes(options)
+        return check_job(inputs['code'], options, cls.PLUGIN) or check_processes(options)
 
     @classmethod
     def check_method(cls, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
@@ -230,9 +230,7 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         if process.is_finished_ok:
             return LabelStatus.OK, ''
         if process.exit_status is None:
-            cause = (process.exception or '').strip().splitlines()[-1:]
-            ended = f'{process.process_label}<{process.pk}> was {process.process_state.value}'
-            return LabelStatus.FAILED, ': '.join([ended, *cause])
+            return LabelStatus.FAILED, f'{process.process_label}<{process.pk}> was {how_it_ended(process)}'
         last = runs[-1] if runs else None
         if last is None or not last.exit_status:
             return LabelStatus.FAILED, f'{process.exit_message} (exit status {process.exit_status})'

@@ -16,6 +16,7 @@ from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.labels_quantumespresso import input_settings
 from aiida_prospect.workflows.label.costs import RunCost
 from aiida_prospect.workflows.label.plugin import PluginLabelWorkChain, mesh_of
+from aiida_prospect.workflows.label.pw_keywords import check_keywords
 
 PLUGIN = 'quantumespresso.pw'
 CONVERGED_EXCEPT_IN_FINAL_SCF = 501
@@ -94,6 +95,16 @@ def check_spin(parameters: Mapping[str, Any]) -> None:
         raise ValueError(f'`{given[0]}` without `nspin: 2` in `parameters.SYSTEM` has no effect')
 
 
+def check_forces(parameters: Mapping[str, Any]) -> None:
+    """Refuse runs that give no forces; the stress may be left out.
+
+    :raises ValueError: with what to do.
+    """
+    control = [namelist for name, namelist in parameters.items() if name.upper() == 'CONTROL']
+    if any(key.lower() == 'tprnfor' and not value for namelist in control for key, value in namelist.items()):
+        raise ValueError('labels are made of energies and forces: `tprnfor` in `parameters.CONTROL` must be true')
+
+
 class QuantumEspressoLabelWorkChain(PluginLabelWorkChain):
     """Label with pw.x, each frame in a ``PwBaseWorkChain``.
 
@@ -109,7 +120,8 @@ class QuantumEspressoLabelWorkChain(PluginLabelWorkChain):
     NOT_SELF_CONSISTENT = (410, 510, 511, 710)
     # The plugin restarts runs of pw.x that stopped in time, some times; then it gives them up.
     OUT_OF_TIME = (340, 400)
-    INCOMPLETE = (302, 303, 305, 312)
+    # What pw.x prints, or its XML file, is missing, cannot be read or is cut short.
+    INCOMPLETE = (302, 303, 305, 310, 311, 312, 320, 321)
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -131,6 +143,8 @@ class QuantumEspressoLabelWorkChain(PluginLabelWorkChain):
         :raises ValueError: if pseudopotentials are missing, or parameters make no sense.
         """
         cls.process_class()
+        check_keywords(parameters)
+        check_forces(parameters)
         check_spin(parameters)
         find_cutoffs(load_family(inputs[cls.FAMILY].value), inputs['candidates'].elements, parameters)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from hashlib import md5
 from typing import Any
 
 from aiida import orm
@@ -16,6 +17,7 @@ from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.pw_calculator import check_parameters
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.workflows.label.calculator import CalculatorLabelWorkChain, fill_bundles
+from aiida_prospect.workflows.label.pw_keywords import check_keywords
 from aiida_prospect.workflows.label.quantumespresso import MOVING, find_cutoffs, load_family
 from aiida_prospect.workflows.protocols import load_protocol, merge
 
@@ -96,12 +98,40 @@ class QuantumEspressoBundleLabelWorkChain(CalculatorLabelWorkChain):
         builder.options = orm.Dict({**values['options'], 'withmpi': False, **(options or {})})
         return builder
 
+    @classmethod
+    def method_of(cls, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return with what pw.x was run.
+
+        :raises ValueError: if no family has the pseudopotentials any more.
+        """
+        potential = inputs['potential']
+        command = potential.base.attributes.get('arguments')['command']
+        own = {'command': command, 'pseudo_family': find_family(potential), 'elements': potential.type_map}
+        return {'code': inputs['code'], **own}
+
     @property
     def potential(self) -> PotentialData:
         """The potential for the task."""
         if self.inputs.task.value == LabelTask.RELAX.value and 'potential_relax' in self.inputs:
             return self.inputs.potential_relax
         return self.inputs.potential
+
+
+def find_family(potential: PotentialData) -> str:
+    """Return the label of a family with the pseudopotentials of a potential.
+
+    :raises ValueError: if there is none.
+    """
+    names = potential.base.attributes.get('arguments')['pseudopotentials']
+    files = {element: potential.base.repository.get_object_content(name, 'rb') for element, name in names.items()}
+    wanted = {element: md5(content).hexdigest() for element, content in files.items()}
+    families = orm.QueryBuilder().append(orm.Group, filters={'type_string': {'like': 'pseudo.family%'}})
+    for family in families.all(flat=True):
+        if all(element in family.elements and family.get_pseudo(element).md5 == wanted[element] for element in wanted):
+            return str(family.label)
+    raise ValueError(
+        'no family of pseudopotentials has those that the labels were made with; install it again with `aiida-pseudo`'
+    )
 
 
 def make_potential(family: Any, elements: Sequence[str], command: str, values: Mapping[str, Any]) -> PotentialData:
@@ -112,6 +142,7 @@ def make_potential(family: Any, elements: Sequence[str], command: str, values: M
     """
     parameters = {name: dict(namelist) for name, namelist in values['parameters'].items() if name.upper() not in MOVING}
     parameters.setdefault('SYSTEM', {}).update(find_cutoffs(family, tuple(elements), parameters))
+    check_keywords(parameters)
     check_parameters(parameters)
     names = {element: f'{element}.upf' for element in elements}
     arguments = {

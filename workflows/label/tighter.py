@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.protocols import merge
 
@@ -52,11 +53,24 @@ def _lay_over(inputs: Mapping[str, Any], plain: Mapping[str, Any], tight: Mappin
             if changed:
                 given = inputs[key].get_dict() if key in inputs else {}
                 result[key] = orm.Dict(merge(given, changed))
+        elif isinstance(value, PotentialData) and before is not None and key in inputs:
+            result[key] = _with_arguments(inputs[key], before, value)
         elif isinstance(value, orm.Int | orm.Float | orm.Str | orm.Bool) and (
             before is None or before.value != value.value
         ):
             result[key] = value
     return result
+
+
+def _with_arguments(given: PotentialData, before: PotentialData, after: PotentialData) -> PotentialData:
+    """Return a calculator with what differs between the arguments of two others as in the second."""
+    told, *others = (potential.base.attributes.get('arguments') for potential in (given, before, after))
+    changed = _difference(*others)
+    if not changed:
+        return given
+    tighter = given.clone()
+    tighter.base.attributes.set('arguments', merge(told, changed))
+    return tighter
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,22 @@ def merge(
         is_free = free is None or any(path.startswith(f'{item}.') for item in free)
         if key not in base and not is_free:
             raise ProtocolError(f'{where}: `{here}` is unknown; known here: {", ".join(sorted(map(str, base)))}')
+        if free is not None:
+            _check_kind(base.get(key), value, f'{where}: `{here}`')
         if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             result[key] = merge(base[key], value, where=where, free=free, path=f'{here}.')
         else:
             result[key] = deepcopy(value)
     return result
+
+
+def _check_kind(default: Any, value: Any, what: str) -> None:
+    """Refuse words for a number, and a value for a section; nothing (``None``) may stand for anything.
+
+    :raises ProtocolError: with what was expected.
+    """
+    if default is None or value is None:
+        return
+    for kind, words in (((int, float), 'a number'), (Mapping, 'a section'), (list, 'a list')):
+        if isinstance(default, kind) and not isinstance(value, kind):
+            raise ProtocolError(f'{what} is {value!r}, expected {words}')

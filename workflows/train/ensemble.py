@@ -17,21 +17,38 @@ from aiida_prospect.calculations.training import validate_training
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, member_seed
+from aiida_prospect.workflows.codes import check_job
 from aiida_prospect.workflows.delivery import PatientProcess
+from aiida_prospect.workflows.losses import how_it_ended
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.train.costs import cost_of_training
+from aiida_prospect.workflows.validators import validate_positive
 
 MEMBER_WORKFLOWS = 'prospect.train.{}'
 MEMBER_WORKFLOW = MEMBER_WORKFLOWS.format('deepmd')
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Refuse numbers that cannot be met."""
-    if 'n_models' not in inputs:
-        return None
-    wanted = inputs['n_models'].value
+    """Refuse numbers that cannot be met, and what the work chain of a member would refuse."""
+    wanted = inputs['n_models'].value if 'n_models' in inputs else 1
     if wanted < 1:
         return f'`n_models` is {wanted}, expected at least 1'
+    member = inputs.get('member', {})
+    if 'code' not in member:
+        return None
+    options = member['options'].get_dict() if 'options' in member else {}
+    return check_job(member['code'], options) or _refused_by_member(inputs['member_workflow'].value, member)
+
+
+def _refused_by_member(name: str, member: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the inputs of a member, as far as they are there before the training."""
+    ports = WorkflowFactory(name).spec().inputs
+    for key, value in member.items():
+        if key not in ports:
+            return f'`member.{key}` is no input of `{name}`'
+        refusal = ports[key].validate(value)
+        if refusal:
+            return f'`member.{key}`: {refusal.message}'
     return None
 
 
@@ -59,7 +76,13 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
             help='What a member starts from that has nothing else in `initial`, or that is trained again.',
         )
         spec.input('n_models', valid_type=Int, default=lambda: Int(4))
-        spec.input('max_concurrent', valid_type=Int, default=lambda: Int(4), help='Trainings at the same time.')
+        spec.input(
+            'max_concurrent',
+            valid_type=Int,
+            default=lambda: Int(4),
+            validator=validate_positive,
+            help='Trainings at the same time.',
+        )
         spec.input('seed', valid_type=Int, default=lambda: Int(0))
         spec.input('member_workflow', valid_type=Str, default=lambda: Str(MEMBER_WORKFLOW))
         spec.input_namespace('member', dynamic=True, help='Inputs of the work chain that trains a member.')
@@ -209,7 +232,7 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
             latest[index] = (attempt, node)
         self.ctx.latest = {self.ctx.names[index]: node for index, (_, node) in latest.items()}
         failures = {
-            name: f'{node.process_label}<{node.pk}> ended with {node.exit_status}: {node.exit_message}'
+            name: f'{node.process_label}<{node.pk}> ended with {how_it_ended(node)}'
             for name, node in self.ctx.latest.items()
             if not node.is_finished_ok
         }

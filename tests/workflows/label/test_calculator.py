@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aiida.engine import run_get_node
+from aiida.common import LinkType
+from aiida.engine import ExitCode, run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
+from aiida.orm import Dict
 from aiida.plugins import CalculationFactory
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -135,3 +137,23 @@ def test_results_that_cannot_be_read_are_computed_again_some_times(label_calcula
         process.inspect_frame(key, ended(EXIT_CODES.ERROR_INVALID_RESULT, 'prospect.evaluate'))
         asked.append(process.should_label())
     assert asked == [True, True, True, False]
+
+
+@pytest.mark.parametrize(('is_cached', 'seconds'), [(False, 100.0), (True, 0.0)])
+def test_what_comes_from_the_cache_costs_nothing(label_calculator, silicon_frames, ended, is_cached, seconds):
+    process = instantiate_process(get_manager().get_runner(), label_calculator(silicon_frames(2)))
+    process.screen_candidates()
+    frames = process.ctx.accepted.frames
+    numbers = {'energy': np.zeros(2), 'forces': np.zeros((16, 3)), 'status': ['ok'] * 2, 'reason': [''] * 2}
+    job = ended(ExitCode(0), 'prospect.evaluate')
+    evaluated = DatasetData(frames.replace(**numbers))
+    for name, output in {'evaluated': evaluated, 'statistics': Dict({'seconds': 100.0})}.items():
+        output.base.links.add_incoming(job, LinkType.CREATE, name)
+        output.store()
+    if is_cached:
+        job.base.extras.set(job.base.caching.CACHED_FROM_KEY, job.uuid)
+    process.ctx.ended = {process.ctx.waiting.pop(): job.pk}
+    process.collect_labels()
+    report = process.ctx.collected['report']
+    assert report['by_status']['ok'] == 2
+    assert (report['seconds'], report['core_seconds']) == (seconds, seconds)

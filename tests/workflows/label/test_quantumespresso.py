@@ -5,14 +5,21 @@ import sys
 
 import numpy as np
 import pytest
+from aiida.common import LinkType
 from aiida.engine import run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+from aiida.orm import FolderData, WorkChainNode
+from aiida.plugins import CalculationFactory
 from ase import Atoms
 from ase.build import bulk
 
+from aiida_prospect.common.enums import JobLoss
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.workflows.label.plugin import runs_of
-from aiida_prospect.workflows.label.quantumespresso import find_cutoffs, load_family
+from aiida_prospect.workflows.label.quantumespresso import check_forces, find_cutoffs, load_family
 
+EXIT_CODES = CalculationFactory('quantumespresso.pw').exit_codes
 ANYTHING = dict.fromkeys(('distance', 'distance_floor', 'volume_min', 'volume_max', 'angle', 'aspect', 'height'))
 
 
@@ -112,6 +119,35 @@ def test_moments_and_charge_reach_the_program_and_memory_is_told(label_quantumes
 def test_spin_without_effect_is_refused(label_quantumespresso, silicon_frames, system, words):
     with pytest.raises(ValueError, match=words):
         run_get_node(label_quantumespresso(silicon_frames(1), {'parameters': {'SYSTEM': system}}))
+
+
+def test_forces_that_are_switched_off_are_refused(label_quantumespresso, silicon_frames):
+    with pytest.raises(ValueError, match=r'`tprnfor` in `parameters\.CONTROL` must be true'):
+        run_get_node(label_quantumespresso(silicon_frames(1), {'parameters': {'CONTROL': {'tprnfor': False}}}))
+    with pytest.raises(ValueError, match='tprnfor'):
+        check_forces({'control': {'TPRNFOR': False}})
+    check_forces({'CONTROL': {'tprnfor': True, 'tstress': False}})
+
+
+def test_without_stress_there_are_labels_all_the_same(label_quantumespresso, silicon_frames):
+    parameters = {'CONTROL': {'tstress': False}, 'SYSTEM': {'ecutwfc': 12.0}}
+    outputs, node = run_get_node(label_quantumespresso(silicon_frames(1, n_atoms=2), {'parameters': parameters}))
+    assert node.is_finished_ok, node.exit_message
+    labels = outputs['labels'].frames
+    assert labels.status.tolist() == ['ok']
+    assert np.all(np.isfinite(labels.forces))
+    assert np.all(np.isnan(labels.stress))
+
+
+def test_a_run_whose_output_is_missing_or_cut_short_is_a_loss(label_quantumespresso, silicon_frames, ended):
+    process = instantiate_process(get_manager().get_runner(), label_quantumespresso(silicon_frames(1)))
+    of_stdout = [f'STDOUT_{what}' for what in ('MISSING', 'READ', 'PARSE', 'INCOMPLETE')]
+    for name in (*of_stdout, 'XML_MISSING', 'XML_READ', 'XML_PARSE', 'FILES'):
+        run = ended(getattr(EXIT_CODES, f'ERROR_OUTPUT_{name}'), 'quantumespresso.pw')
+        retrieved = FolderData()
+        retrieved.base.links.add_incoming(run, LinkType.CREATE, 'retrieved')
+        retrieved.store()
+        assert process._loss_of(WorkChainNode(), run) is JobLoss.SILENT, name
 
 
 def test_unknown_family_is_refused_with_what_is_there(label_quantumespresso, silicon_frames):

@@ -1,7 +1,10 @@
 """Tests for the settings with which labels are made again."""
 
+from io import BytesIO
+
 import pytest
 
+from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.workflows.label.tighter import tighter_inputs
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol
 
@@ -46,3 +49,31 @@ def test_the_potential_that_labelled_labels_again(label_calculator, silicon_fram
     tight = tighter_inputs(builder._process_class, inputs, 'stringent')
     assert tight['potential'].uuid == inputs['potential'].uuid
     assert tight['relax']['fmax'] == load_protocol('label_calculator', 'stringent')['relax']['fmax']
+
+
+def test_pw_in_bundles_keeps_what_the_user_chose_too(label_quantumespresso_bundle, silicon_frames):
+    command, own = 'mpirun -np 4 pw.x -npool 2', {'parameters': {'SYSTEM': {'ecutwfc': 12.0}}, 'kpoints_distance': 0.4}
+    builder = label_quantumespresso_bundle(silicon_frames(1), own, command=command)
+    workflow, inputs = builder._process_class, builder._inputs(prune=True)
+    expected = load_protocol('label_quantumespresso', 'stringent')
+    overrides = {'parameters': {'ELECTRONS': {'mixing_beta': 0.2}}}
+    tight = tighter_inputs(workflow, inputs, 'stringent', overrides)
+    told = tight['potential'].spec()['arguments']
+    assert told['kpoints_distance'] == expected['kpoints_distance']
+    assert told['conv_thr_per_atom'] == expected['conv_thr_per_atom']
+    assert (told['command'], told['parameters']['SYSTEM']['ecutwfc']) == (command, 12.0)
+    assert told['parameters']['ELECTRONS']['mixing_beta'] == 0.2
+    assert tight['potential_relax'].spec()['arguments']['kpoints_distance'] == expected['relax']['kpoints_distance']
+    assert tight['potential'].store().calculator_files == ['Si.upf']
+    assert 'candidates' not in tight
+    same = tighter_inputs(workflow, inputs, None)
+    assert same['potential'].uuid == inputs['potential'].uuid
+
+
+def test_bundles_whose_pseudopotentials_are_gone_are_explained(label_quantumespresso_bundle, silicon_frames):
+    builder = label_quantumespresso_bundle(silicon_frames(1))
+    arguments = builder.potential.spec()['arguments']
+    files = {'Si.upf': BytesIO(b'another one')}
+    builder.potential = PotentialData.from_calculator('pw', arguments, elements=['Si'], files=files)
+    with pytest.raises(ValueError, match='no family of pseudopotentials has those'):
+        tighter_inputs(builder._process_class, builder._inputs(prune=True), 'stringent')

@@ -50,6 +50,11 @@ def silicon_labels(silicon_frames):
     }
 
 
+def test_trainings_none_of_which_may_run_are_refused(python_code, silicon_labels):
+    with pytest.raises(ValueError, match='0 is not positive'):
+        TrainEnsembleWorkChain.get_builder_from_protocol(python_code, silicon_labels, overrides={'max_concurrent': 0})
+
+
 def test_a_spoiled_member_is_trained_again_and_then_left_out(builder):
     inputs = builder(3)
     spoiled = inputs.member['parameters'].get_dict()

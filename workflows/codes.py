@@ -1,12 +1,14 @@
-"""Whether a code can be used, before anything is submitted."""
+"""Whether a code can be used and its jobs be submitted, before anything is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from aiida import orm
 from aiida.common import exceptions
+from aiida.engine import CalcJob
 
 from aiida_prospect.workflows.label.costs import count_processes
 
@@ -37,6 +39,40 @@ def check_code(code: orm.AbstractCode, plugin: str | None = None) -> str | None:
                 f'the code `{code.full_label}` cannot be used: {exception} '
                 'Install the program, or make a code that points to it with `verdi code create core.code.installed`'
             )
+    return None
+
+
+def check_job(code: orm.AbstractCode, options: Mapping[str, Any], plugin: str | None = None) -> str | None:
+    """Return what is wrong with a code, or with the options of its jobs, and what to do about it.
+
+    :param options: ``metadata.options`` of the jobs.
+    :param plugin: entry point of the calculation that it is for; ``None`` for any.
+    """
+    return check_code(code, plugin) or _check_options(options) or _check_resources(code, options)
+
+
+def _check_options(options: Mapping[str, Any]) -> str | None:
+    port = CalcJob.spec().inputs['metadata']['options']
+    unknown = sorted(set(options) - set(port))
+    if unknown:
+        close = [name for word in unknown for name in get_close_matches(word, port, 2, 0.5)]
+        hint = f'; did you mean {", ".join(close)}?' if close else ', see the documentation of `metadata.options`'
+        return f'`options` has {", ".join(unknown)}, which AiiDA does not know{hint}'
+    # Jobs of this package have resources by default.
+    refusal = port.validate({'resources': {}, **options})
+    return f'`options`: {refusal.message}' if refusal else None
+
+
+def _check_resources(code: orm.AbstractCode, options: Mapping[str, Any]) -> str | None:
+    computer, resources = code.computer, dict(options.get('resources', {}))
+    if computer is None or not resources:
+        return None
+    scheduler = computer.get_scheduler()
+    try:
+        scheduler.preprocess_resources(resources, computer.get_default_mpiprocs_per_machine())
+        scheduler.validate_resources(**resources)
+    except (TypeError, ValueError) as error:
+        return f'`options.resources` will not do for {computer.scheduler_type} on `{computer.label}`: {error}'
     return None
 
 
