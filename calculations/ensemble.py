@@ -9,7 +9,13 @@ from pathlib import Path
 from aiida.common.folders import Folder
 
 from aiida_prospect.calculations.runners.evaluate import ENSEMBLE
+from aiida_prospect.common.enums import Backend
 from aiida_prospect.data.potential import PotentialData
+
+
+def may_fail_by_accident(potentials: Mapping[str, PotentialData]) -> bool:
+    """Tell whether an evaluation that failed may go well another time: a calculator may start other programs."""
+    return any(potential.program is Backend.ASE for potential in potentials.values())
 
 
 def write_ensemble(folder: Folder, potentials: Mapping[str, PotentialData]) -> list[str]:

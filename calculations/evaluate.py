@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from aiida.orm import Dict
+from aiida.orm import Dict, ProcessNode
 
 from aiida_prospect.calculations.base import RunnerCalculation, define_failures
-from aiida_prospect.calculations.ensemble import write_ensemble
+from aiida_prospect.calculations.ensemble import may_fail_by_accident, write_ensemble
 from aiida_prospect.calculations.runners import evaluate as runner
 from aiida_prospect.calculations.runtime import EVALUATION
+from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 
@@ -61,6 +63,14 @@ class EvaluateCalculation(RunnerCalculation):
                 501: ('ERROR_INCOMPLETE', 'The job ended early: {evaluated} of {frames} frames are evaluated.'),
             },
         )
+
+    @classmethod
+    def is_valid_cache(cls, node: ProcessNode) -> bool:
+        """Tell whether a job may be taken from the cache: what calculators failed at may go well another time."""
+        if not super().is_valid_cache(node) or 'evaluated' not in node.outputs:
+            return False
+        complete = np.all(node.outputs.evaluated.get_array('status') == LabelStatus.OK.value)
+        return bool(complete) or not may_fail_by_accident(node.inputs.potentials)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the frames, the potentials and the part of this package that runs on the compute side."""

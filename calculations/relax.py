@@ -10,14 +10,15 @@ from typing import Any
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from aiida.orm import Dict, RemoteData
+from aiida.orm import Dict, ProcessNode, RemoteData
 
 from aiida_prospect.calculations.base import RunnerCalculation, define_failures, file_of
-from aiida_prospect.calculations.ensemble import write_ensemble
+from aiida_prospect.calculations.ensemble import may_fail_by_accident, write_ensemble
 from aiida_prospect.calculations.runners import relax as runner
 from aiida_prospect.calculations.runtime import EVALUATION
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.methods.relaxation.driver import FAILED_EVALUATIONS
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 
 # Parameters that are no settings of the relaxation itself.
@@ -136,6 +137,14 @@ class RelaxCalculation(RunnerCalculation):
                 ),
             },
         )
+
+    @classmethod
+    def is_valid_cache(cls, node: ProcessNode) -> bool:
+        """Tell whether a job may be taken from the cache: what calculators failed at may go well another time."""
+        if not super().is_valid_cache(node) or 'statistics' not in node.outputs:
+            return False
+        complete = not node.outputs.statistics.get(FAILED_EVALUATIONS, 0)
+        return complete or not may_fail_by_accident(node.inputs.potentials)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the frames, the potentials and the part of this package that runs on the compute side."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from aiida.parsers import Parser
@@ -13,6 +14,8 @@ from aiida_prospect.calculations.runners.evaluate import STATISTICS
 from aiida_prospect.common.frames import Frames
 
 LINES_SHOWN = 5
+# What reading frames raises from a file that is empty, cut short or something else.
+UNREADABLE = (BadZipFile, EOFError, OSError, ValueError)
 
 
 class RunnerParser(Parser):
@@ -33,7 +36,8 @@ class RunnerParser(Parser):
         name = self.node.process_class.error_filename()
         if name not in self.retrieved.base.repository.list_object_names():
             return 'not even an error stream'
-        lines = self.retrieved.base.repository.get_object_content(name).strip().splitlines()
+        said = self.retrieved.base.repository.get_object_content(name, 'rb').decode(errors='replace')
+        lines = said.strip().splitlines()
         return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from aiida.engine import ExitCode
@@ -13,7 +12,7 @@ from aiida.orm import Dict
 from aiida_prospect.calculations.runners import evaluate as runner
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.parsers.base import RunnerParser, filled
+from aiida_prospect.parsers.base import UNREADABLE, RunnerParser, filled
 
 RESULTS = ('energy', 'forces', 'stress', 'energy_spread', 'forces_spread', 'status', 'reason')
 
@@ -35,7 +34,7 @@ class EvaluateParser(RunnerParser):
             return None if found_by_scheduler else self.exit_codes.ERROR_NO_RESULT.format(cause=self.last_words())
         try:
             evaluated = filled(self.node.inputs.frames.frames, Frames.load(path), RESULTS)
-        except (BadZipFile, OSError, ValueError) as exception:
+        except UNREADABLE as exception:
             return self.exit_codes.ERROR_INVALID_RESULT.format(cause=exception)
         self.out('evaluated', DatasetData(evaluated))
         self.out('statistics', Dict(statistics))

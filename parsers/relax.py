@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from aiida.engine import ExitCode
@@ -15,7 +14,7 @@ from aiida_prospect.calculations.runners import relax as runner
 from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
-from aiida_prospect.parsers.base import RunnerParser, filled
+from aiida_prospect.parsers.base import UNREADABLE, RunnerParser, filled
 
 RESULTS = (
     'positions',
@@ -51,7 +50,7 @@ class RelaxParser(RunnerParser):
             given = self.node.inputs.frames.frames.select(self._slice())
             relaxed = filled(given, Frames.load(folder / runner.RESULT), RESULTS)
             trajectories = self._trajectories(folder / runner.TRAJECTORIES)
-        except (BadZipFile, OSError, ValueError) as exception:
+        except UNREADABLE as exception:
             return self.exit_codes.ERROR_INVALID_RESULT.format(cause=exception)
         self.out('relaxed', DatasetData(relaxed))
         self.out('statistics', Dict(statistics))

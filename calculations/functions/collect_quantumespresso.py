@@ -22,7 +22,8 @@ def collect_quantumespresso(screened: DatasetData, outcomes: orm.Dict, **outputs
 
     def read(key: str) -> Run:
         trajectory = outputs[f'{key}_trajectory']
-        arrays = (trajectory.get_array(name) for name in ('forces', 'stress'))
+        known = trajectory.get_arraynames()
+        arrays = (trajectory.get_array(name) if name in known else None for name in ('forces', 'stress'))
         return read_run(outputs[f'{key}_parameters'].get_dict(), *arrays)
 
     return collect(screened, outcomes, outputs, read)

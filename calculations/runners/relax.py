@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.base import JOB_IS_ENDING
 from aiida_prospect.methods.evaluators.loading import load_ensemble
-from aiida_prospect.methods.relaxation.driver import Relaxation
+from aiida_prospect.methods.relaxation.driver import CheckpointError, Relaxation
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 
 FRAMES = 'frames.npz'
@@ -23,6 +25,8 @@ RESULT = 'relaxed.npz'
 TRAJECTORIES = 'trajectories.npz'
 STATISTICS = 'statistics.json'
 PROGRESS = 'progress.json'
+# What reading a file raises that was cut short, or that another version wrote.
+DAMAGE = (BadZipFile, EOFError, KeyError, TypeError, ValueError)
 
 
 class Runner:
@@ -46,14 +50,29 @@ class Runner:
         """
         ensemble = load_ensemble(json.loads((self.folder / ENSEMBLE).read_text()), self.folder)
         settings = RelaxSettings.from_dict(self.parameters['settings'])
-        self.relaxation = Relaxation(Frames.load(self.folder / FRAMES), ensemble, settings)
-        if (self.folder / CHECKPOINT).is_file():
-            self.relaxation.restore(self.folder / CHECKPOINT)
+        frames = Frames.load(self.folder / FRAMES)
+        self.relaxation = Relaxation(frames, ensemble, settings)
+        if (self.folder / CHECKPOINT).is_file() and not self._restore():
+            self.relaxation = Relaxation(frames, ensemble, settings)
         self.loading = time.monotonic() - self.started
+
+    def _restore(self) -> bool:
+        """Continue from the checkpoint; tell whether it could be read.
+
+        :raises CheckpointError: if it belongs to something else.
+        """
+        try:
+            self.relaxation.restore(self.folder / CHECKPOINT)
+        except CheckpointError:
+            raise
+        except DAMAGE as exception:
+            sys.stderr.write(f'`{CHECKPOINT}` cannot be read, the relaxation begins anew: {exception}\n')
+            return False
+        return True
 
     def run(self) -> None:
         """Advance until all is done, the time is up or a signal says so."""
-        signal.signal(signal.SIGTERM, lambda *_: self._stop('asked to by a signal'))
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
         written = shown = time.monotonic()
         self.show()
         while not self.relaxation.done and not self.stopped:
@@ -70,6 +89,10 @@ class Runner:
                 written = now
         self.write()
         self.show()
+
+    def _end(self) -> None:
+        JOB_IS_ENDING.set()
+        self._stop('asked to by a signal')
 
     def _stop(self, why: str) -> None:
         self.stopped = why

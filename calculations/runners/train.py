@@ -57,6 +57,8 @@ COMPLETE_INPUT = 'out.json'
 INITIAL_FILE = 'initial'
 START_FILE = 'start'
 PARENT_FOLDER = 'parent'
+# More than a training has jobs.
+MOST_PARENTS = 20
 BACKENDS = {
     'tensorflow': Backend.TENSORFLOW,
     'tf': Backend.TENSORFLOW,
@@ -191,10 +193,20 @@ def _prepare(job: dict[str, Any], backend: Backend, training: Frames, validation
 
 
 def _take_over(parent: Path) -> None:
-    if parent.is_dir() and (parent / CHECKPOINT).parent.is_dir() and not Path(CHECKPOINT).parent.exists():
-        shutil.copytree((parent / CHECKPOINT).parent, Path(CHECKPOINT).parent, symlinks=True)
-        if (parent / CURVE_FILE).exists():
-            shutil.copy(parent / CURVE_FILE, CURVE_FILE)
+    """Copy the checkpoints of an earlier job; of one that wrote none, those of the job before it."""
+    if Path(CHECKPOINT).parent.exists():
+        return
+    earlier = (parent / Path(*[PARENT_FOLDER] * number) for number in range(MOST_PARENTS))
+    source = next((folder for folder in earlier if _has_checkpoint(folder)), None)
+    if source is None:
+        return
+    shutil.copytree((source / CHECKPOINT).parent, Path(CHECKPOINT).parent, symlinks=True)
+    if (source / CURVE_FILE).exists():
+        shutil.copy(source / CURVE_FILE, CURVE_FILE)
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any((folder / name).exists() for name in CHECKPOINT_FILE.values())
 
 
 def _start_from(job: dict[str, Any], backend: Backend) -> list[str]:

@@ -164,7 +164,7 @@ def adapt_to_backend(settings: Mapping[str, Any], backend: Backend) -> dict[str,
 
 
 def selected_neighbours(settings: Mapping[str, Any]) -> list[Any]:
-    """Return the numbers of neighbours in a complete input, one entry for each descriptor."""
+    """Return the numbers of neighbours in a complete input, one entry for each descriptor; ``None`` for DPA-2 and 3."""
     descriptor = settings['model']['descriptor']
     return [item.get('sel') for item in descriptor.get('list', [descriptor])]
 
@@ -174,7 +174,8 @@ def with_neighbours(settings: Mapping[str, Any], sel: Sequence[Any]) -> dict[str
     changed = deepcopy(dict(settings))
     descriptor = changed['model']['descriptor']
     for item, value in zip(descriptor.get('list', [descriptor]), sel, strict=True):
-        item['sel'] = value
+        if value is not None:
+            item['sel'] = value
     return changed
 
 

@@ -17,7 +17,9 @@ SPINS = {1: 'none', 2: 'collinear', 4: 'noncollinear'}
 UNITS = {'energy_units': 'eV', 'forces_units': 'ev / angstrom', 'stress_units': 'GPascal'}
 
 
-def read_run(parameters: Mapping[str, Any], forces: NDArray[np.float64], stress: NDArray[np.float64]) -> Run:
+def read_run(
+    parameters: Mapping[str, Any], forces: NDArray[np.float64] | None, stress: NDArray[np.float64] | None
+) -> Run:
     """Return the label that a run of pw.x gives.
 
     With smearing the energy that pw.x calls total, ``energy`` here, contains the −TS of the smearing
@@ -25,8 +27,8 @@ def read_run(parameters: Mapping[str, Any], forces: NDArray[np.float64], stress:
     (de Gironcoli, Phys. Rev. B 51, 6773 (1995)). So it must not be extrapolated to vanishing smearing.
 
     :param parameters: ``output_parameters`` of a run.
-    :param forces: (k, n, 3), eV/Å; the last of the k is meant.
-    :param stress: (k, 3, 3), GPa, as pw.x prints it; likewise.
+    :param forces: (k, n, 3), eV/Å; the last of the k is meant. Without them the run has failed.
+    :param stress: (k, 3, 3), GPa, as pw.x prints it; likewise. ``None`` if it was not computed.
     :raises ValueError: if a unit is not the expected one.
     """
     for key, unit in UNITS.items():
@@ -34,11 +36,13 @@ def read_run(parameters: Mapping[str, Any], forces: NDArray[np.float64], stress:
             raise ValueError(f'`{key}` is {parameters[key]!r}, expected {unit!r}')
     if not parameters.get('convergence_info', {}).get('scf_conv', {}).get('convergence_achieved', False):
         return Run(LabelStatus.UNCONVERGED, 'the run does not say that it reached self-consistency')
+    if forces is None:
+        return Run(LabelStatus.FAILED, 'the run has no forces')
     return Run(
         LabelStatus.OK,
         energy=float(parameters['energy']),
         forces=np.asarray(forces)[-1],
-        stress=stress_from_quantumespresso(np.asarray(stress)[-1]),
+        stress=None if stress is None else stress_from_quantumespresso(np.asarray(stress)[-1]),
     )
 
 

@@ -11,6 +11,7 @@ from aiida.engine import run, run_get_node
 from aiida.orm import Dict, Int, RemoteData
 from aiida.plugins import CalculationFactory
 
+from aiida_prospect.calculations.runners import train as runner
 from aiida_prospect.common.enums import Backend
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
@@ -131,6 +132,31 @@ def test_a_killed_training_goes_on_from_its_checkpoint(python_code, builder, tmp
     log = results['retrieved'].base.repository.get_object_content('train.log')
     assert 'Batch       0' not in log
     assert 'Batch     400' in log
+
+
+@pytest.mark.parametrize('without', [0, 1, 3])
+def test_the_last_checkpoint_is_taken_over_from_however_many_jobs_ago(tmp_path, monkeypatch, without):
+    """Jobs may be killed before they have written one, even when the folder for it is there."""
+    first, *others = folders = [tmp_path / str(number) for number in range(without + 2)]
+    for folder, parent in zip(others, folders, strict=False):
+        (folder / 'checkpoints').mkdir(parents=True)
+        (folder / 'parent').symlink_to(parent)
+    (folders[-1] / 'checkpoints').rmdir()
+    (first / 'checkpoints').mkdir(parents=True)
+    (first / 'checkpoints' / 'model.ckpt.pt').write_text('learned')
+    (first / 'lcurve.out').write_text('curve')
+    monkeypatch.chdir(folders[-1])
+    runner._take_over(Path('parent'))
+    assert Path('checkpoints/model.ckpt.pt').read_text() == 'learned'
+    assert Path('lcurve.out').read_text() == 'curve'
+
+
+def test_without_any_checkpoint_a_training_begins_from_scratch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('earlier').mkdir()
+    Path('parent').symlink_to('earlier')
+    runner._take_over(Path('parent'))
+    assert not Path('checkpoints').exists()
 
 
 def test_a_loss_that_is_no_number_has_its_own_exit_code(python_code, builder, generate_frames):

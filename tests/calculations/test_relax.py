@@ -37,6 +37,22 @@ sys.path = [sys.argv[1]] + [entry for entry in sys.path if entry]
 runpy.run_module('aiida_prospect.calculations.runners.relax', run_name='__main__')
 """
 
+# In its third evaluation it is told to end, and fails.
+DYING = """
+import os, signal
+from pathlib import Path
+from ase.calculators.lj import LennardJones
+
+class Dying(LennardJones):
+    def calculate(self, *arguments, **keywords):
+        with open('calls', 'a') as handle:
+            handle.write('.')
+        if Path('calls').stat().st_size == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError('status 1')
+        super().calculate(*arguments, **keywords)
+"""
+
 
 def prepare(folder, frames, *, specifications=SPECIFICATIONS, **job):
     """Fill a folder as the job does, without AiiDA's help."""
@@ -103,6 +119,41 @@ def test_killed_runner_is_continued_to_the_same_result(tmp_path, generate_frames
     process.communicate(timeout=120)
     assert process.returncode == 0
     assert Frames.load(tmp_path / runner.RESULT).equals(relax_here(frames))
+
+
+def test_a_program_that_fails_because_the_job_is_ended_is_run_again(tmp_path, silicon_frames):
+    """As `mpirun` does it: told to end together with the job, it ends with an error of its own."""
+    (tmp_path / 'dying.py').write_text(DYING)
+    specification = {'backend': 'ase', 'calculator': 'dying:Dying', 'arguments': {'sigma': 2.1, 'smooth': True}}
+    frames = silicon_frames(2, n_atoms=2)
+    prepare(tmp_path, frames, specifications=[specification], checkpoint_seconds=0)
+    process = start(tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert 'JobEnded: while the job was being ended: status 1' in errors
+    assert set(Frames.load(tmp_path / runner.RESULT).known('status')) == {'unfinished'}
+    process = start(tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert 'unphysical' not in Frames.load(tmp_path / runner.RESULT).known('status')
+    assert json.loads((tmp_path / runner.STATISTICS).read_text())['failed_evaluations'] == 0
+
+
+@pytest.mark.parametrize('damage', [lambda content: b'', lambda content: content[:-100], lambda content: b'x' * 300])
+def test_a_damaged_checkpoint_makes_the_runner_begin_anew(tmp_path, silicon_frames, capsys, damage):
+    frames = silicon_frames(2)
+    prepare(tmp_path, frames)
+    relaxation = Relaxation(frames, load_ensemble(SPECIFICATIONS, None), RelaxSettings.from_dict(SETTINGS))
+    relaxation.advance()
+    relaxation.save(tmp_path / runner.CHECKPOINT)
+    again = runner.Runner(tmp_path)
+    again.load()
+    assert again.relaxation.counters['evaluations'] == 2
+    (tmp_path / runner.CHECKPOINT).write_bytes(damage((tmp_path / runner.CHECKPOINT).read_bytes()))
+    again = runner.Runner(tmp_path)
+    again.load()
+    assert again.relaxation.run().equals(relax_here(frames))
+    assert 'checkpoint.npz` cannot be read, the relaxation begins anew' in capsys.readouterr().err
 
 
 def test_runner_stops_before_its_time_is_up(tmp_path, generate_frames):

@@ -134,3 +134,10 @@ def test_frames_without_stress_are_kept_apart(generate_frames, tmp_path):
     assert not (tmp_path / 'Si4-without-stress' / 'set.000' / 'virial.npy').exists()
     with pytest.raises(ValueError, match='type map'):
         write_systems(frames, tmp_path / 'other', ['Ge'])
+
+
+@pytest.mark.parametrize('kind', ['dpa2', 'dpa3'])
+def test_where_no_neighbours_are_selected_none_are_set(kind):
+    """DPA-2 and DPA-3 have numbers of neighbours within their parts, and refuse `sel` beside them."""
+    settings = {'model': {'descriptor': {'type': kind, 'repinit': {'nsel': 20}, 'repflow': {'e_sel': 20}}}}
+    assert with_neighbours(settings, selected_neighbours(settings)) == settings

@@ -97,6 +97,13 @@ def test_run_of_quantumespresso_without_self_consistency_is_never_ok():
         assert read_run({**OUTPUT, 'convergence_info': convergence}, *arrays).status is LabelStatus.UNCONVERGED
 
 
+def test_a_run_of_quantumespresso_needs_forces_but_no_stress():
+    run = read_run(OUTPUT, None, np.zeros((1, 3, 3)))
+    assert (run.status, run.reason) == (LabelStatus.FAILED, 'the run has no forces')
+    run = read_run(OUTPUT, np.zeros((1, 8, 3)), None)
+    assert (run.status, run.stress) == (LabelStatus.OK, None)
+
+
 def test_foreign_units_are_refused():
     with pytest.raises(ValueError, match='kbar'):
         read_run({**OUTPUT, 'stress_units': 'kbar'}, np.zeros((1, 8, 3)), np.zeros((1, 3, 3)))

@@ -11,7 +11,14 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.evaluators.base import Evaluation, Group, Grouping, Unconverged
+from aiida_prospect.methods.evaluators.base import (
+    JOB_IS_ENDING,
+    Evaluation,
+    Group,
+    Grouping,
+    JobEnded,
+    Unconverged,
+)
 
 # What calculators raise for a structure that they cannot deal with; programming errors pass through.
 CALCULATOR_ERRORS = (ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
@@ -32,7 +39,10 @@ class AseEvaluator:
         self._unused: Calculator | None = factory()
 
     def evaluate(self, frames: Frames) -> Evaluation:
-        """Evaluate frames one after the other, those of a composition in a row."""
+        """Evaluate frames one after the other, those of a composition in a row.
+
+        :raises JobEnded: if a calculator fails after the job was told to end.
+        """
         result = Evaluation.unknown(frames)
         for group in self._grouping(frames):
             for row, index in enumerate(group.frames.tolist()):
@@ -42,6 +52,8 @@ class AseEvaluator:
                     result.errors[index] = str(exception)
                     result.unconverged.add(index)
                 except CALCULATOR_ERRORS as exception:
+                    if JOB_IS_ENDING.is_set():
+                        raise JobEnded(f'while the job was being ended: {exception}') from exception
                     # After a failure nothing is known about the state of foreign code.
                     self._calculators.pop(group.numbers.tobytes(), None)
                     result.errors[index] = f'{type(exception).__name__}: {exception}'

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,10 @@ class Unconverged(RuntimeError):
 
 class JobEnded(Exception):
     """The job is being ended from outside: what was not evaluated is left to another one."""
+
+
+# Set by a runner that was told to end; the programs that it runs were told too, and may end with any status.
+JOB_IS_ENDING = Event()
 
 
 @dataclass(frozen=True)

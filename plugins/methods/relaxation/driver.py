@@ -23,6 +23,9 @@ from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.methods.relaxation.state import Flight, Results, write_atomically
 from aiida_prospect.methods.relaxation.vectors import IntArray, Vectors, generalised_forces
 
+# Evaluations that gave no energy; a counter beside those of what was done.
+FAILED_EVALUATIONS = 'failed_evaluations'
+
 
 class CheckpointError(ValueError):
     """A checkpoint of another relaxation."""
@@ -44,7 +47,7 @@ class Relaxation:
         self.results = Results(frames, spread=len(ensemble) > 1)
         self.optimiser = make_optimiser(settings)
         self.flight = Flight.start(frames, np.empty(0, dtype=np.int64), self.optimiser)
-        self.counters = {'evaluations': 0, 'batches': 0, 'idle_atoms': 0, 'seconds': 0.0}
+        self.counters = {'evaluations': 0, FAILED_EVALUATIONS: 0, 'batches': 0, 'idle_atoms': 0, 'seconds': 0.0}
         self._snapshots: list[Frames] = []
         # Structures of one composition are evaluated in one call, so they should fly together.
         _, composition = np.unique([_composition(frames, i) for i in range(len(frames))], return_inverse=True)
@@ -119,6 +122,7 @@ class Relaxation:
         parts = [self.ensemble.evaluate(frames.select(batch == number)) for number in np.unique(batch)]
         evaluated = parts[0] if len(parts) == 1 else Frames.concatenate(parts)
         self.counters['evaluations'] += len(flight)
+        self.counters[FAILED_EVALUATIONS] += int(np.sum(evaluated.known('status') != LabelStatus.OK.value))
         self.counters['batches'] += 1
         if self._next < len(self._queue):
             self.counters['idle_atoms'] += max(0, self.settings.batch_atoms - len(flight.numbers))
@@ -220,7 +224,7 @@ class Relaxation:
         snapshots = _prefixed(arrays, 'snapshots_')
         self._snapshots = [Frames.from_arrays(snapshots)] if snapshots else []
         self._next = int(arrays['next'])
-        self.counters = json.loads(str(arrays['counters']))
+        self.counters |= json.loads(str(arrays['counters']))
 
 
 def _prefixed(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

@@ -1,12 +1,16 @@
 """Tests of calculators of ASE as evaluators."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators import ase
 from aiida_prospect.methods.evaluators.ase import AseEvaluator
+from aiida_prospect.methods.evaluators.base import JobEnded
 
 STEP = 1e-3
 
@@ -29,3 +33,15 @@ def test_energy_is_the_one_whose_derivatives_the_forces_are():
     derivative = (result.energy[1] - result.energy[2]) / (2 * STEP)
     assert -result.forces[1, 0] == pytest.approx(derivative, rel=1e-4)
     assert np.abs(derivative) > 0.1
+
+
+def test_a_failure_while_the_job_is_ended_is_no_verdict_on_the_frame(monkeypatch):
+    """What a program ends with that was told to end, by way of `mpirun` for example, says nothing."""
+    frames = Frames.from_atoms([bulk('Cu'), bulk('Si')])
+    evaluator = AseEvaluator(EMT)
+    assert list(evaluator.evaluate(frames).errors) == [1]
+    monkeypatch.setattr(ase, 'JOB_IS_ENDING', Event())
+    ase.JOB_IS_ENDING.set()
+    assert not evaluator.evaluate(frames[0]).errors
+    with pytest.raises(JobEnded, match='Si'):
+        evaluator.evaluate(frames)

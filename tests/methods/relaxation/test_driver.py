@@ -228,3 +228,16 @@ def test_trajectories_are_thinned_and_end_where_the_relaxation_does(aluminium, e
 
 def test_nothing_to_relax(emt):
     assert len(relax(Frames.empty(), emt)) == 0
+
+
+def test_evaluations_that_fail_are_counted_also_after_a_restart(aluminium, silicon_frames, emt, tmp_path):
+    """The potential knows no silicon."""
+    frames = Frames.concatenate([aluminium(2), silicon_frames(3, n_atoms=2)])
+    relaxation = Relaxation(frames, emt, PATIENT)
+    relaxation.advance()
+    relaxation.save(tmp_path / 'checkpoint.npz')
+    again = Relaxation(frames, emt, PATIENT)
+    again.restore(tmp_path / 'checkpoint.npz')
+    again.run()
+    assert again.counters['failed_evaluations'] == 3
+    assert again.counters['evaluations'] > 5
