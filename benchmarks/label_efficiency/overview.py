@@ -17,6 +17,8 @@ from benchmarks.label_efficiency.words import DESIGN, IN_SHORT, PUBLISHED, SEEDS
 from benchmarks.markdown import table
 
 Stored = set[tuple[str, str, str]]
+# What the pools of each form of `prospect` are called.
+POOLS = {'prospect': '{}', 'prospect-1000': '{}, 1000'}
 
 
 def in_short(there: Stored) -> Iterator[str]:
@@ -38,16 +40,16 @@ def in_short(there: Stored) -> Iterator[str]:
         'times fewer than `laqa`, whole searches',
         'to first hit',
     )
-    rows = [_short(name, pool) for name, method, pool in sorted(there) if method == 'prospect']
+    rows = [_short(name, method, pool) for name, method, pool in sorted(there) if method in POOLS]
     yield from table(header, rows)
     yield from _lowest_structures(there)
 
 
-def _short(name: str, pool: str) -> tuple[Any, ...]:
-    ours, published = read(name, 'prospect', pool), read(name, PUBLISHED, 'p1')
+def _short(name: str, method: str, pool: str) -> tuple[Any, ...]:
+    ours, published = read(name, method, pool), read(name, PUBLISHED, 'p1')
     return (
         name,
-        pool,
+        POOLS[method].format(pool),
         cells.hits(ours),
         cells.number(median_spent(ours)),
         cells.number(median_whole(ours)),
