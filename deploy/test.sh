@@ -62,7 +62,7 @@ run_benchmarks() {
     export PATH="$ENVIRONMENT/bin:$PATH"
     cd "$ROOT"
     say 'benchmarks in short'
-    python -m benchmarks.smoke
+    python -m benchmarks.smoke "$@"
 }
 
 end_cluster_tests() {
@@ -82,7 +82,7 @@ if [[ ${1:-} == --cluster ]]; then
 fi
 if [[ ${1:-} == --benchmarks ]]; then
     install_for_tests
-    run_benchmarks
+    run_benchmarks "${@:2}"
     exit
 fi
 if [[ -z ${PROSPECT_TEST_PYTORCH_PYTHON:-} ]]; then
