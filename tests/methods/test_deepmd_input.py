@@ -21,6 +21,9 @@ from aiida_prospect.workflows.protocols import load_protocol, protocol_descripti
 PROTOCOLS = sorted(protocol_descriptions('train_deepmd'))
 HYBRID = {'type': 'hybrid', 'list': [{'type': 'se_e2_a', 'rcut': 6.0, 'sel': [20, 24]}, {'type': 'se_e3', 'rcut': 4.0}]}
 
+ANGLES = {'a_rcut': 3.5, 'a_rcut_smth': 2.5, 'a_sel': 30}
+DPA3 = {'type': 'dpa3', 'repflow': {'e_rcut': 5.0, 'e_rcut_smth': 3.5, 'e_sel': 80, **ANGLES}}
+
 
 def test_the_type_map_is_ordered_by_atomic_number():
     assert type_map_of(['O', 'Al', 'O', 'H']) == ['H', 'O', 'Al']
@@ -37,6 +40,21 @@ def test_protocols_make_an_input(protocol, warm):
     assert settings['model']['type_map'] == ['O', 'Al']
     assert settings['model']['sw_rmin'] < settings['model']['sw_rmax'] < 2.0
     json.dumps(settings)
+
+
+@pytest.mark.parametrize(
+    ('descriptor', 'cutoff'),
+    [(HYBRID, 6.0), (DPA3, 5.0)],
+)
+def test_another_descriptor_takes_the_place_of_the_default_one(descriptor, cutoff):
+    """DeePMD-kit refuses parameters that the other one has not."""
+    argcheck = pytest.importorskip('deepmd.utils.argcheck')
+    parameters = load_protocol('train_deepmd', 'stringent', {'descriptor': descriptor})
+    settings = build_input(parameters, ['Si'], seed=0, validation=False)
+    assert argcheck.normalize(settings)['model']['descriptor']['type'] == descriptor['type']
+    assert cutoff_of(settings['model']['descriptor']) == cutoff
+    narrower = load_protocol('train_deepmd', 'stringent', {'descriptor': {'neuron': [8, 16]}})['descriptor']
+    assert (narrower['rcut'], narrower['neuron']) == (6.0, [8, 16])
 
 
 def test_seeds_differ_between_members_and_parts():

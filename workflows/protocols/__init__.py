@@ -52,6 +52,8 @@ def merge(
 ) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, nested mappings key by key.
 
+    A mapping of another ``type``, as another descriptor, takes the place of that of the base as a whole.
+
     :param where: what the changes are, for the message of the error.
     :param free: paths (``a.b``) of mappings that may gain new keys; ``None`` if all may.
     :raises ProtocolError: if ``changes`` has a key that ``base`` lacks.
@@ -64,11 +66,18 @@ def merge(
             raise ProtocolError(f'{where}: `{here}` is unknown; known here: {", ".join(sorted(map(str, base)))}')
         if free is not None:
             _check_kind(base.get(key), value, f'{where}: `{here}`')
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        if _belong_together(base.get(key), value):
             result[key] = merge(base[key], value, where=where, free=free, path=f'{here}.')
         else:
             result[key] = deepcopy(value)
     return result
+
+
+def _belong_together(base: Any, changes: Any) -> bool:
+    """Tell whether changes are some keys of a mapping, and not another kind of mapping."""
+    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
+        return False
+    return bool(changes.get('type', base.get('type')) == base.get('type'))
 
 
 def _check_kind(default: Any, value: Any, what: str) -> None:
