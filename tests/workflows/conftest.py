@@ -9,6 +9,7 @@ from aiida.manage.caching import enable_caching
 from aiida.orm import CalcJobNode, Dict, RemoteData, StructureData, load_node
 from ase.build import bulk
 
+from aiida_prospect.workflows.protocols import merge
 from aiida_prospect.workflows.search import SearchWorkChain
 
 # As small as it can be: the search must run through, not find anything.
@@ -95,10 +96,11 @@ def search(make_builder):
 
 @pytest.fixture
 def failed_search(make_builder):
-    """Return a search that ended after its first labels, because it wanted more of them."""
+    """Return a search that ended after its first labels, because its pool had fewer crystals than it needs labels."""
     if 'failed' not in PKS:
-        builder = make_builder()
-        builder.parameters = Dict({**builder.parameters.get_dict(), 'min_usable': 7})
+        builder = make_builder(overrides=merge(SMALL, {'pool': {'n_structures': 6}}))
+        parameters = {'min_usable': 7, 'selection': {'n_initial': 7}}
+        builder.parameters = Dict(merge(builder.parameters.get_dict(), parameters))
         PKS['failed'] = run_get_node(builder)[1].pk
     return load_node(PKS['failed'])
 
