@@ -84,7 +84,7 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
         composition = check_composition(inputs['pool']['parameters']['composition'])
         check_pool(inputs['pool'])
         check_restart(inputs.get('restart', {}), composition)
-        check_steps(inputs['parameters'], _count_given(inputs))
+        check_steps(inputs['parameters'], count_given(inputs.get('restart', {})))
         check_references(inputs.get('references', {}))
         check_pressure(inputs)
     except KeyError as error:
@@ -99,9 +99,9 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
     return None
 
 
-def _count_given(inputs: Mapping[str, Any]) -> int:
+def count_given(restart: Mapping[str, Any]) -> int:
     """Return how many usable labels a search begins with."""
-    return sum(count_usable(labels.frames) for labels in inputs.get('restart', {}).get('labels', {}).values())
+    return sum(count_usable(labels.frames) for labels in restart.get('labels', {}).values())
 
 
 def check_budget(inputs: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from aiida.common.links import LinkType
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.labels import count_labels, lowest_energy
+from aiida_prospect.workflows.provenance.times import seconds_of
 from aiida_prospect.workflows.search_inputs import CYCLE
 
 STAGES = ('label', 'train', 'explore')
@@ -40,7 +41,7 @@ def summarise(node: orm.WorkChainNode) -> dict[str, Any]:
         'exit_status': node.exit_status,
         'exit_message': node.exit_message,
         'started': node.ctime.isoformat(),
-        'seconds': (node.mtime - node.ctime).total_seconds(),
+        'seconds': seconds_of(node),
         'composition': inputs.pool.parameters['composition'],
         'seed': inputs.seed.value,
         'label_workflow': inputs.label_workflow.value,

@@ -30,6 +30,11 @@ class Finding:
     remedy: str = ''
 
 
+def describe(exception: Exception) -> str:
+    """Return an error in one line."""
+    return ' '.join(f'{type(exception).__name__}: {exception}'.split())
+
+
 def has_errors(findings: Iterable[Finding]) -> bool:
     """Tell whether something does not work."""
     return any(finding.level is Level.ERROR for finding in findings)

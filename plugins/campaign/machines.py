@@ -6,43 +6,37 @@ import posixpath
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 from aiida import orm
 from aiida.common import exceptions
-from aiida.schedulers.datastructures import JobInfo
 from aiida.transports import Transport
+from sqlalchemy.exc import SQLAlchemyError
 
-from aiida_prospect.campaign.findings import Finding, Level
+from aiida_prospect.campaign.findings import Finding, Level, describe
+from aiida_prospect.campaign.jobs import jobs_in_queue
 
 
 class Unreachable(ConnectionError):
     """A computer with which no connection could be made, or with which it broke off."""
 
 
-SLURM = 'core.slurm'
-
-
 @contextmanager
 def connection(computer: orm.Computer) -> Iterator[Transport]:
     """Connect to a computer.
 
-    :raises Unreachable: if that fails, or if the connection breaks off.
+    :raises Unreachable: if that fails, if the connection breaks off, or if something else goes wrong meanwhile.
     """
-    transport = computer.get_transport()
     try:
-        transport.open()
+        with computer.get_transport() as transport:
+            yield transport
+    except SQLAlchemyError:
+        # The database is away, not the computer.
+        raise
     except Exception as exception:
         # Each transport plugin has errors of its own: those of its ssh library, of sockets, of the operating system.
-        raise Unreachable(f'{type(exception).__name__}: {exception}') from exception
-    try:
-        yield transport
-    except (OSError, EOFError, exceptions.AiidaException) as exception:
-        raise Unreachable(f'{type(exception).__name__}: {exception}') from exception
-    finally:
-        transport.close()
+        raise Unreachable(describe(exception)) from exception
 
 
 def check_computer(computer: orm.Computer) -> Iterator[Finding]:
@@ -80,31 +74,11 @@ def check_work_directory(authinfo: orm.AuthInfo, transport: Transport) -> Findin
             here.write_text('to see whether files can be written\n')
             transport.putfile(str(here), path)
         transport.remove(path)
-    except OSError as exception:
+    except Exception as exception:
+        # As above: that of `asyncssh` for a missing permission, say, is no `OSError`.
         remedy = f'free some space or mend the permissions of {directory}; `verdi computer test {computer.label}`'
-        return Finding(Level.ERROR, subject, f'{directory} cannot be written: {exception}', remedy)
+        return Finding(Level.ERROR, subject, f'{directory} cannot be written: {describe(exception)}', remedy)
     return Finding(Level.OK, subject, f'is reached by {computer.transport_type}, and {directory} can be written')
-
-
-def jobs_in_queue(computer: orm.Computer, transport: Transport) -> dict[str, JobInfo]:
-    """Return the jobs that are in the queue, by their identifiers."""
-    scheduler = computer.get_scheduler()
-    scheduler.set_transport(transport)
-    return dict(scheduler.get_jobs(as_dict=True))
-
-
-def jobs_in_accounts(computer: orm.Computer, transport: Transport, since: datetime) -> dict[str, str]:
-    """Return the identifiers of jobs by their names, also of those that have left the queue; only SLURM tells.
-
-    :param since: when the first of them was submitted.
-    """
-    if computer.scheduler_type != SLURM:
-        return {}
-    day = f'{since - timedelta(days=1):%Y-%m-%d}'
-    command = f'sacct --noheader --parsable2 --allocations --starttime {day} --format JobIDRaw,JobName'
-    status, told, _ = transport.exec_command_wait(command)
-    rows = [line.partition('|') for line in told.splitlines()] if status == 0 else []
-    return {name: identifier for identifier, _, name in rows}
 
 
 def check_scheduler(computer: orm.Computer, transport: Transport) -> Finding:
@@ -112,8 +86,10 @@ def check_scheduler(computer: orm.Computer, transport: Transport) -> Finding:
     subject = f'scheduler {computer.scheduler_type} of {computer.label}'
     try:
         jobs = jobs_in_queue(computer, transport)
-    except exceptions.AiidaException as exception:
-        words = ' '.join(str(exception).split())
+    except SQLAlchemyError:
+        raise
+    except Exception as exception:
+        # As above, and a scheduler plugin may stumble over an answer that it did not expect.
         remedy = f'see whether the scheduler is up; verdi computer test {computer.label}'
-        return Finding(Level.ERROR, subject, f'does not answer: {words}', remedy)
+        return Finding(Level.ERROR, subject, f'does not answer: {describe(exception)}', remedy)
     return Finding(Level.OK, subject, f'answers, {len(jobs)} jobs in the queue')

@@ -67,25 +67,25 @@ def find_stranded(pks: Iterable[int]) -> set[int]:
     return {pk for pk in silent if not orm.load_node(pk).is_terminated}
 
 
-def silent_for(process: orm.ProcessNode, patience: timedelta) -> timedelta:
+def silent_for(process: orm.ProcessNode, memory: timedelta) -> timedelta:
     """Take note that a process is silent, on its node, and return for how long it has been.
 
-    :param patience: what was noted longer ago than twice this is about another time.
+    :param memory: what was noted longer ago than this is about another time.
     """
     now = timezone.now()
     noted = process.base.extras.get(SILENT, None)
     since = now
-    if noted and now - datetime.fromisoformat(noted['seen']) < 2 * patience:
+    if noted and now - datetime.fromisoformat(noted['seen']) < memory:
         since = datetime.fromisoformat(noted['since'])
     process.base.extras.set(SILENT, {'since': since.isoformat(), 'seen': now.isoformat()})
     return now - since
 
 
-def forget_silence(pks: Collection[int]) -> None:
-    """Take back what was noted of processes that answer."""
+def forget_silence(pks: Collection[int] | None = None) -> None:
+    """Take back what was noted of processes that answer, by default of all, because there was no worker to answer."""
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={'extras': {'has_key': SILENT}})
     for process in query.all(flat=True):
-        if process.pk in pks:
+        if pks is None or process.pk in pks:
             process.base.extras.delete(SILENT)
 
 

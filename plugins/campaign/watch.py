@@ -8,18 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.common import exceptions, timezone
-from aiida.engine.daemon.client import DaemonClient, DaemonException
+from aiida.common.datastructures import CalcJobState
+from aiida.engine.daemon.client import DaemonException
 from aiida.manage import get_config_option, get_manager
 from kiwipy import CommunicatorClosed, DeliveryFailed, RemoteException
 from plumpy.futures import unwrap_kiwi_future
 from plumpy.process_states import ProcessState
 
 from aiida_prospect.campaign.findings import Level
-from aiida_prospect.campaign.machines import Unreachable, check_computer, connection, jobs_in_accounts, jobs_in_queue
+from aiida_prospect.campaign.jobs import find_submitted, kill_jobs
+from aiida_prospect.campaign.machines import Unreachable, check_computer, connection
 from aiida_prospect.campaign.stranded import (
     FOREGROUND,
     OURS,
@@ -37,6 +40,8 @@ from aiida_prospect.workflows.delivery import broker_answers
 # AiiDA's words, see `aiida.engine.processes.calcjobs.tasks`. What a user pauses has others, and stays paused.
 PAUSED_BY_AIIDA = 'Pausing after failed transport task'
 UNFINISHED = tuple(state.value for state in (ProcessState.CREATED, ProcessState.RUNNING, ProcessState.WAITING))
+# What AiiDA calls a job that it knows to have left the queue.
+LEFT_QUEUE = (CalcJobState.STASHING, CalcJobState.RETRIEVING, CalcJobState.PARSING)
 # Where the attempts of a process are kept, so that a watch that is started again waits as long as the one before.
 EXTRA = 'prospect_watch'
 LONGEST_WAIT = timedelta(hours=1)
@@ -69,6 +74,8 @@ class Watcher:
     :param searches: whose processes are looked after; empty for all of this package.
     :param wait: before a process is played for a second time if it was paused again, doubled each time.
     :param patience: how long a process must be known to no worker and to no queue before it is handed over again.
+    :param memory: for how long it counts what an earlier look found, at least; twice ``wait`` if that is longer.
+    :param outage: a file that is there from an outage until workers are started: there may be a watch for each look.
     :param start_daemon: whether a daemon that does not run is started.
     :raises CannotWatch: if the profile has no broker.
     """
@@ -79,6 +86,8 @@ class Watcher:
         *,
         wait: timedelta,
         patience: timedelta = PATIENCE,
+        memory: timedelta = timedelta(0),
+        outage: Path,
         start_daemon: bool,
         logger: logging.Logger,
     ) -> None:
@@ -89,10 +98,10 @@ class Watcher:
         self.pks = [search.pk for search in searches]
         self.wait = wait
         self.patience = patience
+        self.memory = max(memory, 2 * wait)
+        self.outage = outage
         self.start_daemon = start_daemon
         self.logger = logger
-        # Whether database or broker were away since the daemon was started.
-        self.saw_outage = False
         # Half-created processes that were named already.
         self.named: set[int] = set()
 
@@ -102,12 +111,15 @@ class Watcher:
         :raises ConnectionError: if the broker does not answer.
         """
         result = Round()
-        if not broker_answers():
+        runs = self.check_daemon()
+        # That of the quick start comes and goes with the daemon.
+        if runs and not broker_answers():
             raise ConnectionError('the message broker does not answer')
         self.end_orphans()
         self.name_half_created()
-        if not self.check_daemon():
+        if not runs:
             return result
+        self.renew_workers()
         result.revived = self.revive()
         for jobs in by_computer(self.paused_jobs()):
             due = [job for job in jobs if due_at(job, self.wait) <= timezone.now()]
@@ -125,12 +137,16 @@ class Watcher:
         """Tell whether there is nothing left to watch, ever."""
         return bool(self.pks) and all(orm.load_node(pk).is_terminated for pk in self.pks)
 
+    def note_outage(self) -> None:
+        """Take note that database or broker are away."""
+        self.outage.touch()
+
     def check_daemon(self) -> bool:
         """Tell whether the daemon runs; start it if asked to."""
         client = get_manager().get_daemon_client()
         if client.is_daemon_running:
-            self._renew_workers(client)
             return True
+        forget_silence()
         if not self.start_daemon:
             self.logger.warning('the daemon does not run: `verdi daemon start`, or `aiida-prospect watch --daemon`')
             return False
@@ -139,19 +155,22 @@ class Watcher:
         except DaemonException as exception:
             self.logger.error('the daemon could not be started: %s', exception)
             return False
+        # A broker that is a child of the daemon is a new one.
+        get_manager().reset_broker()
+        self.outage.unlink(missing_ok=True)
         self.logger.warning('the daemon did not run and was started')
         return True
 
-    def _renew_workers(self, client: DaemonClient) -> None:
+    def renew_workers(self) -> None:
         """Restart the workers after an outage: they may keep broken connections, with which all that they do fails."""
-        if not self.saw_outage:
+        if not self.outage.exists():
             return
         try:
-            client.restart_daemon()
+            get_manager().get_daemon_client().restart_daemon()
         except DaemonException as exception:
             self.logger.error('the workers of the daemon could not be restarted: %s', exception)
             return
-        self.saw_outage = False
+        self.outage.unlink(missing_ok=True)
         self.logger.warning('after an outage the workers of the daemon were restarted')
 
     def revive(self) -> list[int]:
@@ -161,10 +180,10 @@ class Watcher:
         processes = {node.pk: node for node in query.all(flat=True) if self.is_watched(node)}
         silent = find_stranded(processes)
         forget_silence(set(processes) - silent)
-        stranded = {pk for pk in silent if silent_for(processes[pk], self.patience) >= self.patience}
+        memory = max(self.memory, 2 * self.patience)
+        stranded = {pk for pk in silent if silent_for(processes[pk], memory) >= self.patience}
         orphans = {pk for pk in stranded if (caller := processes[pk].caller) is not None and caller.is_terminated}
-        for pk in sorted(orphans):
-            self._end(processes[pk], 'no worker knew of it, and nobody waits for it any more')
+        self.end_lost([processes[pk] for pk in sorted(orphans)])
         lost = {pk: processes[pk] for pk in sorted(stranded - orphans)}
         for jobs in by_computer(node for node in lost.values() if isinstance(node, orm.CalcJobNode)):
             if not self.adopt(jobs):
@@ -214,6 +233,30 @@ class Watcher:
             self.logger.warning('%s<%s> %s: `%s`', node.process_label, node.pk, message, remedy)
         self.named |= {node.pk for node in found}
 
+    def end_lost(self, orphans: Sequence[orm.ProcessNode]) -> None:
+        """Mark processes as killed that no worker has and nobody waits for, jobs when they have ended on the cluster."""
+        ended = [node for node in orphans if not isinstance(node, orm.CalcJobNode)]
+        for jobs in by_computer(node for node in orphans if isinstance(node, orm.CalcJobNode)):
+            # Whether a job without identifier runs cannot be known if the scheduler cannot be asked.
+            ended += self.kill(jobs if self.adopt(jobs) else [job for job in jobs if job.get_job_id()])
+        for node in ended:
+            self._end(node, 'no worker knew of it, and nobody waits for it any more')
+
+    def kill(self, jobs: Sequence[orm.CalcJobNode]) -> list[orm.CalcJobNode]:
+        """End jobs of one computer and return those that do not run; the others are left alone until the next look."""
+        running = [job for job in jobs if job.get_job_id() and job.get_state() not in LEFT_QUEUE]
+        causes: dict[orm.CalcJobNode, str] = {}
+        if running:
+            try:
+                with connection(running[0].computer) as transport:
+                    causes = kill_jobs(running, transport)
+            except Unreachable as exception:
+                causes = dict.fromkeys(running, str(exception))
+        for job, cause in causes.items():
+            what = f'job {job.get_job_id()} on {job.computer.label} could not be ended and may still run'
+            self.logger.warning('%s<%s>: %s: %s', job.process_label, job.pk, what, cause)
+        return [job for job in jobs if job not in causes]
+
     def _end(self, process: orm.ProcessNode, reason: str) -> None:
         process.set_process_state(ProcessState.KILLED)
         process.set_process_status(reason)
@@ -236,21 +279,19 @@ class Watcher:
         :param jobs: of one computer.
         :return: whether the computer could be asked.
         """
-        missing = {f'aiida-{job.pk}': job for job in jobs if not job.get_job_id()}
+        missing = [job for job in jobs if not job.get_job_id() and job.get_remote_workdir()]
         if not missing:
             return True
-        computer = jobs[0].computer
+        computer = missing[0].computer
         try:
             with connection(computer) as transport:
-                found = {job.title: name for name, job in jobs_in_queue(computer, transport).items()}
-                if not set(missing) <= set(found):
-                    found |= jobs_in_accounts(computer, transport, min(job.ctime for job in missing.values()))
+                found = find_submitted(computer, transport, missing)
         except Unreachable as exception:
             self.logger.warning('computer %s: %s', computer.label, exception)
             return False
-        for title in set(missing) & set(found):
-            missing[title].set_job_id(found[title])
-            self.note(missing[title], logging.INFO, f'was submitted after all, as {found[title]}')
+        for job, identifier in found.items():
+            job.set_job_id(identifier)
+            self.note(job, logging.INFO, f'was submitted after all, as {identifier}')
         return True
 
     def play(self, job: orm.CalcJobNode) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from aiida.cmdline.params import arguments
 from aiida.cmdline.utils import decorators, echo
+from aiida.common.exceptions import AiidaException
 
 from aiida_prospect.cli.root import cmd_root
 
@@ -23,6 +24,6 @@ def cmd_export(process: Any, folder: Path, provenance: bool) -> None:
 
     try:
         paths = export_search(process, folder, provenance)
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError, AiidaException) as error:
         raise click.ClickException(str(error)) from error
     echo.echo_success(f'written: {", ".join(str(path) for path in paths)}')

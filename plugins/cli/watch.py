@@ -53,6 +53,9 @@ def cmd_watch(
             processes,
             wait=timedelta(seconds=interval),
             patience=timedelta(seconds=lost_after),
+            # When cron comes again is not known.
+            memory=timedelta(days=1) if once else timedelta(0),
+            outage=default_log().with_suffix('.outage'),
             start_daemon=start_daemon,
             logger=logger,
         )
@@ -79,7 +82,7 @@ def _look(watcher: Any, logger: logging.Logger) -> bool:
         ended, result = watcher.all_ended(), watcher.look()
     except (DBAPIError, *OUTAGES) as exception:
         # The database or the broker is down: a new connection is made for the next look.
-        watcher.saw_outage = True
+        watcher.note_outage()
         logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])
         get_manager().reset_profile_storage()
         return False

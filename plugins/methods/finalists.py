@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.fingerprints import nearest
 
 
 def choose_finalists(
@@ -47,17 +48,13 @@ def choose_finalists(
     reasons = [f'ensemble: {energy:.4f} eV/atom' for energy in energies]
     free = np.ones(len(usable), bool)
     if len(chosen_pool) and len(usable):
-        distances = np.linalg.norm(
-            labelled_fingerprints[usable][:, None, :] - pool_fingerprints[chosen_pool][None, :, :], axis=2
-        )
-        nearest = distances.argmin(axis=1)
+        distance, home = nearest(labelled_fingerprints[usable], pool_fingerprints[chosen_pool])
         for position in np.argsort(label_energies, kind='stable'):
-            home = nearest[position]
-            if distances[position, home] < tolerance:
+            if distance[position] < tolerance:
                 free[position] = False
-                if not reasons[home].startswith('label'):
-                    energies[home] = label_energies[position]
-                    reasons[home] = f'label of its twin: {energies[home]:.4f} eV/atom'
+                if not reasons[home[position]].startswith('label'):
+                    energies[home[position]] = label_energies[position]
+                    reasons[home[position]] = f'label of its twin: {label_energies[position]:.4f} eV/atom'
     free &= ~_superseded(pool if minima is None else pool.select(minima), labelled.select(usable))
     lonely = usable[free]
     frames = Frames.concatenate([_carry(pool.select(chosen_pool), chosen_pool), _carry(labelled.select(lonely), -1)])

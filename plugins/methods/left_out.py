@@ -79,7 +79,9 @@ def _predict(frame: Frames, row: FrameEquations, coefficients: FloatArray) -> Fr
     """Return one frame with what coefficients say of it: its label less what they do not explain."""
     n_atoms = int(frame.n_atoms[0])
     energy = frame.known('energy') - n_atoms * (row.known_energy - row.energy @ coefficients)
-    forces = frame.known('forces') - (row.known_forces - row.forces @ coefficients).reshape(-1, 3)
+    forces = frame.known('forces').copy()
+    # The equations have the atoms in the order of their atomic numbers.
+    forces[np.argsort(frame.numbers, kind='stable')] -= (row.known_forces - row.forces @ coefficients).reshape(-1, 3)
     predicted = frame.replace(energy=energy, forces=forces)
     if frame.stress is None:
         return predicted

@@ -109,6 +109,17 @@ def _folds(number_of: NDArray[np.int64], n_folds: int) -> list[NDArray[np.int64]
     return [np.flatnonzero(np.isin(number_of, order[start::n_folds])) for start in range(n_folds)]
 
 
+def _above_lowest(energies: FloatArray, contents: FloatArray) -> FloatArray:
+    """Return energies above the lowest of the same composition, whose energies alone can be compared.
+
+    :param contents: (n_frames, n_elements), share of each element.
+    """
+    _, kinds = np.unique(np.round(contents, 9), axis=0, return_inverse=True)
+    lowest = np.full(len(energies), np.inf)
+    np.minimum.at(lowest, kinds.ravel(), energies)
+    return np.asarray(energies - lowest[kinds.ravel()])
+
+
 class _Problem:
     """The weighted equations with columns of unit size, and normal equations of each frame."""
 
@@ -118,7 +129,7 @@ class _Problem:
         known = np.array([row.known_energy for row in rows])
         # What all atoms have in common is no matter of the descriptors, and must not be regularised.
         self.level = float(known.mean())
-        excess = known - known.min()
+        excess = _above_lowest(known, np.array([row.energy[:: self.n // n_elements] for row in rows]))
         share = np.ones(len(rows)) if settings.energy_scale is None else 1 / (1 + excess / settings.energy_scale)
         self.tables, self.targets = [], []
         for row, weight in zip(rows, share, strict=True):

@@ -12,6 +12,10 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.pool.elements import elemental_volume
+
+# The largest volume in units of the elements' own, in units of that in spheres of covalent radii.
+ELEMENTS_PER_SPHERES = 0.2
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Prechecks:
     :param height: least distance of opposite faces of the cell, Å.
     :param volume_min: volume of the cell, in units of that of its atoms as spheres of their covalent radii. Of diamond
         it is 3.5, of fcc aluminium 2.2, of rock salt NaCl 1.9.
-    :param volume_max: likewise.
+    :param volume_max: likewise; molecular crystals, whose atoms fill less, may have a fifth of it in units of the volumes
+        of the solid or liquid elements.
     :raises ValueError: if a threshold is negative or the range of volumes is empty.
     """
 
@@ -89,9 +94,18 @@ def _wrong_volume(atoms: Atoms, limits: Prechecks) -> str | None:
     shown = f'the volume is {atoms.get_volume() / len(atoms):.1f} Å³ per atom, {ratio:.2f} times that of the atoms'
     if limits.volume_min is not None and ratio < limits.volume_min:
         return f'{shown}; at least {limits.volume_min:g} times is required'
-    if limits.volume_max is not None and ratio > limits.volume_max:
+    if limits.volume_max is not None and ratio > limits.volume_max and not _is_molecular(atoms, limits.volume_max):
         return f'{shown}; at most {limits.volume_max:g} times is allowed'
     return None
+
+
+def _is_molecular(atoms: Atoms, volume_max: float) -> bool:
+    """Tell whether a crystal is no wider than its elements allow, where these are known."""
+    try:
+        elements = sum(map(elemental_volume, atoms.symbols))
+    except ValueError:
+        return False
+    return bool(atoms.get_volume() <= ELEMENTS_PER_SPHERES * volume_max * elements)
 
 
 def _too_close(atoms: Atoms, limits: Prechecks) -> str | None:

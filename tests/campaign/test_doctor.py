@@ -2,15 +2,20 @@
 
 import json
 
+import asyncssh
 import pytest
+from aiida.common.exceptions import AiidaException
 from aiida.orm import Computer, InstalledCode, Int, User
+from aiida.schedulers.plugins.direct import DirectScheduler
 from aiida.transports.plugins.local import LocalTransport
+from paramiko import SSHException
+from sqlalchemy.exc import OperationalError
 
 from aiida_prospect.calculations.runners.versions import MODULES
 from aiida_prospect.campaign.codes import check_executable, check_potcars, check_pseudos, check_python, judge_python
 from aiida_prospect.campaign.doctor import all_codes, check_machines
 from aiida_prospect.campaign.findings import Level
-from aiida_prospect.campaign.machines import check_computer
+from aiida_prospect.campaign.machines import check_computer, connection
 from aiida_prospect.campaign.services import check_broker, check_daemon, check_storage
 from aiida_prospect.cli.root import cmd_root
 
@@ -69,6 +74,46 @@ def test_a_work_directory_that_cannot_be_written(make_computer, tmp_path):
     finding = worst(check_computer(make_computer('blocked')))
     assert finding.level is Level.ERROR
     assert 'cannot be written' in finding.message
+
+
+@pytest.mark.parametrize('error', [asyncssh.SFTPPermissionDenied('denied'), SSHException('denied')])
+def test_errors_of_ssh_libraries_are_findings(make_computer, monkeypatch, error):
+    assert not isinstance(error, (OSError, AiidaException))
+
+    def fail(*_, **__):
+        raise error
+
+    computer = make_computer(f'ssh-{type(error).__name__}')
+    monkeypatch.setattr(LocalTransport, 'putfile', fail)
+    finding = worst(check_computer(computer))
+    assert finding.level is Level.ERROR
+    assert f'cannot be written: {type(error).__name__}: denied' in finding.message
+    monkeypatch.setattr(DirectScheduler, 'get_jobs', fail)
+    assert f'does not answer: {type(error).__name__}' in worst(check_computer(computer)).message
+    monkeypatch.setattr(LocalTransport, 'whoami', fail)
+    assert f'cannot be reached by core.local: {type(error).__name__}' in worst(check_computer(computer)).message
+
+
+def test_codes_are_left_when_the_connection_breaks_and_the_next_computer_is_looked_at(make_computer, monkeypatch):
+    def fail(self, command, **_):
+        raise asyncssh.ConnectionLost('gone')
+
+    codes = [
+        InstalledCode(label='cut', computer=make_computer(label), filepath_executable='/usr/bin/python3').store()
+        for label in ('cut-first', 'cut-second')
+    ]
+    monkeypatch.setattr('aiida_prospect.campaign.doctor.check_executable', fail)
+    broken = [
+        item for item in check_machines(dict.fromkeys(codes, True), needs_deepmd=False) if item.level is Level.ERROR
+    ]
+    assert [(item.subject, item.message) for item in broken] == [
+        (f'computer {label}', 'broke off: ConnectionLost: gone') for label in ('cut-first', 'cut-second')
+    ]
+
+
+def test_an_outage_of_the_database_is_not_blamed_on_a_computer(aiida_localhost):
+    with pytest.raises(OperationalError), connection(aiida_localhost):
+        raise OperationalError('select', {}, ValueError('the server closed the connection'))
 
 
 def test_a_computer_that_does_not_answer(make_computer):

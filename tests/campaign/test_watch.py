@@ -15,14 +15,17 @@ from pathlib import Path
 import click
 import pytest
 from aiida.common import timezone
+from aiida.common.datastructures import CalcJobState
 from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
-from aiida.schedulers.datastructures import JobInfo
+from aiida.schedulers.datastructures import JobInfo, JobState
+from paramiko import SSHException
 
 from aiida_prospect.campaign.doctor import check_half_created
 from aiida_prospect.campaign.findings import Level
+from aiida_prospect.campaign.jobs import Entry
 from aiida_prospect.campaign.stranded import FOREGROUND, SILENT, find_half_created, forget_silence, root_of, silent_for
-from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Watcher, attempts_of, due_at
+from aiida_prospect.campaign.watch import EXTRA, LONGEST_WAIT, PAUSED_BY_AIIDA, Round, Watcher, attempts_of, due_at
 from aiida_prospect.cli.root import cmd_root
 
 ROOT = Path(__file__).parents[2]
@@ -77,11 +80,17 @@ def make_job(aiida_localhost):
 
 
 @pytest.fixture
-def make_watcher(monkeypatch):
-    def make(*searches):
+def make_watcher(monkeypatch, tmp_path):
+    def make(*searches, start_daemon=False, **settings):
         with monkeypatch.context() as patch:
             patch.setattr('aiida.manage.manager.Manager.get_broker', lambda self: object())
-            return Watcher(searches, wait=MINUTE, start_daemon=False, logger=logging.getLogger('test'))
+            return Watcher(
+                searches,
+                **{'wait': MINUTE, **settings},
+                start_daemon=start_daemon,
+                outage=tmp_path / 'outage',
+                logger=logging.getLogger('test'),
+            )
 
     return make
 
@@ -100,24 +109,77 @@ def test_only_what_aiida_paused_below_our_processes_is_found(make_job, make_watc
     assert [job.pk for job in make_watcher(root_of(paused)).paused_jobs()] == [paused.pk]
 
 
-def test_a_job_that_is_in_the_queue_is_not_submitted_again(make_job, make_watcher, monkeypatch):
-    lost, never = (make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times') for _ in range(2))
-    queue = {'17': JobInfo({'title': f'aiida-{lost.pk}'}), '18': JobInfo({'title': 'of somebody else'})}
-    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, as_dict: queue)
-    make_watcher().adopt([lost, never])
-    assert (lost.get_job_id(), never.get_job_id()) == ('17', None)
+@pytest.fixture
+def queue(monkeypatch):
+    """Return the queue of a scheduler that tells names and owners, by identifiers."""
+    jobs = {}
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, as_dict: jobs)
+    monkeypatch.setattr('aiida.transports.plugins.local.LocalTransport.whoami', lambda self: 'me')
+    return jobs
 
 
-def test_a_job_that_has_left_the_queue_is_found_in_the_accounts(make_job, make_watcher, monkeypatch):
-    lost, never = (make_job(None) for _ in range(2))
-    told = f'16|aiida-{lost.pk}\n17|aiida-{lost.pk}1\n'
-    monkeypatch.setattr('aiida_prospect.campaign.machines.SLURM', lost.computer.scheduler_type)
-    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, as_dict: {})
+def give_folder(job):
+    """Let it be as if the files of a job had been written."""
+    job.set_remote_workdir(f'/scratch/{job.uuid[:2]}/{job.uuid[2:4]}/{job.uuid[4:]}')
+
+
+def test_a_job_that_is_in_the_queue_is_not_submitted_again(make_job, make_watcher, queue):
+    lost, never, unwritten = (make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times') for _ in range(3))
+    for job in (lost, never):
+        give_folder(job)
+    queue['17'] = JobInfo({'title': f'aiida-{lost.pk}', 'job_owner': 'me'})
+    queue['18'] = JobInfo({'title': 'of somebody else'})
+    queue['19'] = JobInfo({'title': f'aiida-{unwritten.pk}', 'job_owner': 'me'})
+    assert make_watcher().adopt([lost, never, unwritten])
+    assert [job.get_job_id() for job in (lost, never, unwritten)] == ['17', None, None]
+
+
+def test_a_job_of_somebody_else_is_not_taken_for_ours(make_job, make_watcher, queue):
+    job = make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times')
+    give_folder(job)
+    queue['17'] = JobInfo({'title': f'aiida-{job.pk}', 'job_owner': 'another'})
+    assert make_watcher().adopt([job])
+    assert job.get_job_id() is None
+
+
+def test_a_job_of_another_profile_is_not_taken_for_ours(make_job):
+    job = make_job(None)
+    give_folder(job)
+    title, folder = f'aiida-{job.pk}', job.get_remote_workdir()
+    assert Entry('17', 'me', title, f'/mnt/disk{folder}').is_of(job, 'me'), 'a link was resolved'
+    assert Entry('17', 'me', title).is_of(job, 'me'), 'a scheduler that does not tell'
+    assert not Entry('17', 'me', title, f'{folder[:-1]}x').is_of(job, 'me')
+    assert not Entry('17', 'me', f'{title}1', folder).is_of(job, 'me')
+
+
+def test_slurm_is_asked_for_directories_in_the_queue_and_in_the_accounts(make_job, make_watcher, monkeypatch):
+    queued, gone, foreign = (make_job(None) for _ in range(3))
+    for job in (queued, gone, foreign):
+        give_folder(job)
+    rows = {job: f'me|aiida-{job.pk}|{job.get_remote_workdir()}' for job in (queued, gone)}
+    told = {
+        'squeue': f'16|{rows[queued]}\n17|me|aiida-{foreign.pk}|/scratch/aa/bb/other\n',
+        'sacct': f'18|{rows[gone]}\n19|me|aiida-{foreign.pk}|/scratch/aa/bb/other\n',
+        'whoami': 'me\n',
+    }
+    monkeypatch.setattr('aiida_prospect.campaign.jobs.SLURM', queued.computer.scheduler_type)
     monkeypatch.setattr(
-        'aiida.transports.plugins.local.LocalTransport.exec_command_wait', lambda *_, **__: (0, told, '')
+        'aiida.transports.plugins.local.LocalTransport.exec_command_wait',
+        lambda self, command, **_: (0, told[command.split()[0]], ''),
     )
-    assert make_watcher().adopt([lost, never])
-    assert (lost.get_job_id(), never.get_job_id()) == ('16', None)
+    assert make_watcher().adopt([queued, gone, foreign])
+    assert [job.get_job_id() for job in (queued, gone, foreign)] == ['16', '18', None]
+
+
+def test_nothing_is_concluded_when_the_queue_cannot_be_read(make_job, make_watcher, monkeypatch):
+    job = make_job(None)
+    give_folder(job)
+    monkeypatch.setattr('aiida_prospect.campaign.jobs.SLURM', job.computer.scheduler_type)
+    monkeypatch.setattr(
+        'aiida.transports.plugins.local.LocalTransport.exec_command_wait',
+        lambda self, command, **_: (0, 'me', '') if command == 'whoami' else (1, '', 'the controller is down'),
+    )
+    assert not make_watcher().adopt([job])
 
 
 def test_the_waits_between_attempts_grow_and_an_old_outage_is_forgotten(make_job):
@@ -163,6 +225,70 @@ def test_what_is_lost_is_handed_over_again_unless_nobody_waits_for_it(make_job, 
     assert (orphan.is_killed, orphan.is_sealed) == (True, True)
 
 
+def test_looks_that_are_far_apart_hand_over_what_is_lost(make_job, make_watcher, monkeypatch):
+    job = make_job(None, paused=False)
+    monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', lambda pks: {job.pk} & set(pks))
+    monkeypatch.setattr('aiida_prospect.campaign.watch.announce', lambda pk: None)
+    by_cron = make_watcher(root_of(job), memory=timedelta(days=1))
+    assert by_cron.revive() == []
+    earlier = (timezone.now() - timedelta(hours=3)).isoformat()
+    job.base.extras.set(SILENT, {'since': earlier, 'seen': earlier})
+    assert by_cron.revive() == [job.pk]
+    job.base.extras.set(SILENT, {'since': earlier, 'seen': earlier})
+    assert make_watcher(root_of(job)).revive() == []
+    assert make_watcher(wait=timedelta(hours=2)).memory == timedelta(hours=4)
+
+
+@pytest.fixture
+def orphans(make_job, monkeypatch):
+    """Return two jobs in the queue that no worker has and nobody waits for."""
+    jobs = [make_job(None, paused=False) for _ in range(2)]
+    for number, job in enumerate(jobs):
+        job.set_job_id(f'{17 + number}')
+        root_of(job).set_process_state('excepted')
+    pks = {job.pk for job in jobs}
+    monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', lambda known: pks & set(known))
+    return jobs
+
+
+def test_a_lost_job_is_ended_on_its_computer_before_it_is_marked(orphans, make_watcher, monkeypatch, caplog):
+    job, stubborn = orphans
+    killed = []
+
+    def kill(self, identifier):
+        killed.append(identifier)
+        return identifier == '17'
+
+    still = {'18': JobInfo({'job_state': JobState.RUNNING})}
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.kill_job', kill)
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, jobs, as_dict: still)
+    make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
+    assert killed == ['17', '18']
+    assert (job.is_killed, stubborn.is_terminated) == (True, False)
+    assert f'job 18 on {stubborn.computer.label} could not be ended' in caplog.text
+
+
+def test_a_lost_job_is_left_alone_while_its_computer_is_away(orphans, make_watcher, monkeypatch, caplog):
+    def fail(self):
+        raise SSHException('no route')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('aiida.transports.plugins.local.LocalTransport.open', fail)
+        make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
+    for job in orphans:
+        assert not job.is_terminated
+        told = f'job {job.get_job_id()} on {job.computer.label} could not be ended and may still run: SSHException'
+        assert told in caplog.text
+
+
+def test_a_lost_job_that_has_left_the_queue_is_marked_at_once(orphans, make_watcher, monkeypatch):
+    for job in orphans:
+        job.set_state(CalcJobState.RETRIEVING)
+    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.kill_job', pytest.fail)
+    make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
+    assert all(job.is_killed for job in orphans)
+
+
 def test_processes_that_never_came_into_being_are_named_once_with_the_remedy(make_job, make_watcher, caplog):
     parent = root_of(make_job(BY_USER))
     nodes = []
@@ -190,33 +316,79 @@ def test_processes_that_never_came_into_being_are_named_once_with_the_remedy(mak
 
 def test_silence_is_reckoned_from_its_beginning_and_forgotten(make_job):
     job = make_job(None, paused=False)
-    assert silent_for(job, MINUTE) == timedelta(0)
+    assert silent_for(job, 2 * MINUTE) == timedelta(0)
     noted = job.base.extras.get(SILENT)
     earlier = (timezone.now() - MINUTE).isoformat()
     job.base.extras.set(SILENT, {**noted, 'since': earlier})
-    assert MINUTE <= silent_for(job, MINUTE) < 2 * MINUTE
+    assert MINUTE <= silent_for(job, 2 * MINUTE) < 2 * MINUTE
     job.base.extras.set(SILENT, {'since': earlier, 'seen': (timezone.now() - 3 * MINUTE).isoformat()})
-    assert silent_for(job, MINUTE) == timedelta(0)
+    assert silent_for(job, 2 * MINUTE) == timedelta(0)
     forget_silence([job.pk])
     assert SILENT not in job.base.extras.all
 
 
-def test_workers_are_renewed_once_after_an_outage(make_watcher, monkeypatch):
-    class Client:
-        is_daemon_running = True
-        restarts = 0
+class Client:
+    """A daemon that is started and restarted."""
 
-        def restart_daemon(self):
-            self.restarts += 1
+    def __init__(self, *, runs):
+        self.is_daemon_running = runs
+        self.restarts = 0
 
-    client, watcher = Client(), make_watcher()
-    monkeypatch.setattr('aiida.manage.manager.Manager.get_daemon_client', lambda self: client)
-    assert watcher.check_daemon()
+    def start_daemon(self, workers):
+        self.is_daemon_running = True
+
+    def restart_daemon(self):
+        self.restarts += 1
+
+
+@pytest.fixture
+def make_client(monkeypatch):
+    def make(*, runs):
+        client = Client(runs=runs)
+        monkeypatch.setattr('aiida.manage.manager.Manager.get_daemon_client', lambda self: client)
+        return client
+
+    return make
+
+
+def test_workers_are_renewed_once_after_an_outage_also_by_the_next_watch(make_watcher, make_client):
+    client = make_client(runs=True)
+    make_watcher().renew_workers()
     assert client.restarts == 0
-    watcher.saw_outage = True
-    assert watcher.check_daemon()
-    assert watcher.check_daemon()
+    make_watcher().note_outage()
+    for _ in range(2):
+        make_watcher().renew_workers()
     assert client.restarts == 1
+
+
+def test_new_workers_are_not_renewed(make_watcher, make_client):
+    client, watcher = make_client(runs=False), make_watcher(start_daemon=True)
+    watcher.note_outage()
+    assert watcher.check_daemon()
+    watcher.renew_workers()
+    assert client.restarts == 0
+
+
+def test_silence_without_workers_counts_for_nothing(make_job, make_watcher, make_client):
+    job = make_job(None, paused=False)
+    silent_for(job, MINUTE)
+    make_client(runs=False)
+    assert not make_watcher().check_daemon()
+    assert SILENT not in job.base.extras.all
+
+
+def test_the_broker_is_asked_after_the_daemon_that_brings_it(make_job, make_watcher, make_client, monkeypatch):
+    client = make_client(runs=False)
+    monkeypatch.setattr('aiida_prospect.campaign.watch.broker_answers', lambda: client.is_daemon_running)
+    monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', lambda pks: set())
+    search = root_of(make_job(BY_USER))
+    assert make_watcher(search).look() == Round()
+    assert not client.is_daemon_running
+    assert make_watcher(search, start_daemon=True).look() == Round()
+    assert client.is_daemon_running
+    monkeypatch.setattr('aiida_prospect.campaign.watch.broker_answers', lambda: False)
+    with pytest.raises(ConnectionError, match='does not answer'):
+        make_watcher(search).look()
 
 
 def test_a_profile_without_broker_is_refused(aiida_profile, tmp_path):
@@ -302,7 +474,9 @@ def test_what_no_queue_and_no_worker_has_is_handed_to_the_daemon_again(installat
     pk = int(installation.run(sys.executable, '-W', 'ignore', '-c', SUBMIT).split('submitted ')[1])
     installation.run('verdi', 'daemon', 'stop')
     assert installation.run(sys.executable, '-W', 'ignore', '-c', LOSE_TASKS) == f'lost {pk}\n'
-    installation.run('verdi', 'daemon', 'start')
+    started = installation.watch('--daemon')
+    assert 'the daemon did not run and was started' in started
+    assert 'does not answer' not in started
     assert 'no worker knew' not in installation.watch()
     revived = installation.watch('--lost-after', '0')
     assert f'CalculatorLabelWorkChain<{pk}>: no worker knew of it' in revived

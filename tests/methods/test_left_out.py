@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 
+from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.audit import AuditSettings, Verdict, audit
 from aiida_prospect.methods.left_out import predict_left_out
 from aiida_prospect.methods.pod_equations import FrameEquations
@@ -89,3 +91,18 @@ def test_what_was_left_out_is_predicted_all_the_same(problem):
     residual, doubted = judge(with_energy(problem, 4, 1.0), left_out)
     assert residual[4] == pytest.approx(1.0, abs=10 * NOISE)
     assert doubted == [4]
+
+
+def test_forces_are_those_of_the_atoms_in_their_order():
+    """Equations have atoms in the order of atomic numbers; labels that nothing explains are predicted as zero."""
+    rng = np.random.default_rng(5)
+    frames = Frames.from_atoms([Atoms('AlOAlO', rng.uniform(0, 4, (4, 3)), cell=[4, 4, 4], pbc=True) for _ in range(4)])
+    frames = frames.replace(energy=np.zeros(4), forces=rng.normal(0, 1, (16, 3)))
+    rows = []
+    for frame in frames:
+        in_order = frame.known('forces')[np.argsort(frame.numbers, kind='stable')].ravel()
+        one_body = np.array([0.5, 0.5])
+        nothing, virial = np.zeros((12, 2)), np.zeros((6, 2))
+        rows.append(FrameEquations(one_body, nothing, virial, 0.0, in_order, np.full(6, np.nan)))
+    predicted = predict_left_out(frames, rows, list('abcd'), [''] * 4, SETTINGS, 2, LIMITS)
+    assert predicted.forces == pytest.approx(np.zeros((16, 3)))

@@ -17,7 +17,15 @@ CORUNDUM = crystal(
     cellpar=[4.759, 4.759, 12.991, 90, 90, 120],
     primitive_cell=True,
 )
+# Methane, as it freezes: molecules on an fcc lattice.
+METHANE = Atoms(
+    'CH4',
+    positions=0.63 * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]),
+    cell=bulk('C', 'fcc', a=5.89).cell,
+    pbc=True,
+)
 CRYSTALS = [
+    METHANE,
     DIAMOND,
     bulk('Al', 'fcc', a=4.05),
     bulk('Na', 'bcc', a=4.29),

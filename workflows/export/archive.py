@@ -8,7 +8,7 @@ from pathlib import Path
 from aiida import orm
 from aiida.tools.archive import create_archive
 
-from aiida_prospect.workflows.provenance.cycles import Cycle
+from aiida_prospect.workflows.provenance.cycles import Cycle, lineage
 
 GROUP = 'prospect/{formula}/{uuid}'
 RESULTS = ('minima', 'ranking', 'stop', 'pool_report')
@@ -46,20 +46,21 @@ def write_archive(
     The nodes are in a group, ``prospect/<formula>/<UUID of the search>``, whose extras tell which node is what. Without
     the processes the archive is small: any process would bring all its outputs along, and those all their ancestors.
 
-    :param everything: add the search and all that it called, with inputs and outputs.
+    :param everything: add the search, those that it takes up and all that they called, with inputs and outputs.
     :return: the path; ``None`` if the search has given nothing yet.
     """
     nodes = result_nodes(search, cycles)
     if not nodes:
         return None
     formula = ''.join(f'{element}{count}' for element, count in search.inputs.pool.parameters['composition'].items())
-    group = orm.Group(GROUP.format(formula=formula, uuid=search.uuid), description=f'Result of search {search.uuid}.')
-    group.store()
+    label, description = GROUP.format(formula=formula, uuid=search.uuid), f'Result of search {search.uuid}.'
+    # It is there already where the search was imported, or an export was killed.
+    group, is_new = orm.Group.collection.get_or_create(label, description=description)
     try:
         group.base.extras.set_many({'search': search.uuid, 'nodes': {name: node.uuid for name, node in nodes.items()}})
         group.add_nodes(list(nodes.values()))
         create_archive(
-            [group, *([search] if everything else [])],
+            [group, *(lineage(search) if everything else [])],
             path,
             create_backward=everything,
             call_calc_backward=False,
@@ -68,5 +69,6 @@ def write_archive(
         )
     finally:
         # It was made for the archive; who exports need not find it in the profile.
-        orm.Group.collection.delete(group.pk)
+        if is_new:
+            orm.Group.collection.delete(group.pk)
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from aiida import orm
@@ -16,7 +17,7 @@ from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.formats import FileFormat, write_frames
 from aiida_prospect.methods.matching import structure_of
 from aiida_prospect.workflows.export.archive import write_archive
-from aiida_prospect.workflows.provenance.cycles import Cycle, load_cycles
+from aiida_prospect.workflows.provenance.cycles import Cycle, lineage, load_cycles
 from aiida_prospect.workflows.summary import summarise
 
 README = """Result of search {pk} for {formula} ({uuid}).
@@ -41,18 +42,29 @@ ARCHIVES = {
 def export_search(search: orm.WorkChainNode, folder: Path, provenance: bool = False) -> list[Path]:
     """Write what a search has given so far.
 
-    :param folder: is made, and must be empty if it is there.
-    :param provenance: also write an archive of AiiDA with the search and everything that it called.
+    :param folder: is made, and must be empty if it is there; nothing is in it until all has been written.
+    :param provenance: also write an archive of AiiDA with the search, those that it takes up and all that they called.
     :return: the paths of what was written at the top of the folder.
     :raises FileExistsError: if there is something in the folder.
-    :raises ValueError: if the process is no search, or with ``provenance`` one that still runs.
+    :raises ValueError: if the process is no search, or with ``provenance`` one that still runs or takes up such a one.
     """
     cycles = load_cycles(search)
-    if provenance and not search.is_terminated:
-        raise ValueError(f'search {search.pk} still runs: its provenance can be exported when it has ended')
+    running = [node.pk for node in lineage(search) if not node.is_terminated]
+    if provenance and running:
+        raise ValueError(f'search {running[0]} still runs: its provenance can be exported when it has ended')
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f'`{folder}` is not empty')
-    folder.mkdir(parents=True, exist_ok=True)
+    home = folder.resolve()
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f'.{home.name}-', dir=home.parent) as unfinished:
+        _write(search, cycles, Path(unfinished), provenance)
+        home.mkdir(exist_ok=True)
+        for path in Path(unfinished).iterdir():
+            path.rename(home / path.name)
+    return sorted(folder.iterdir())
+
+
+def _write(search: orm.WorkChainNode, cycles: Mapping[int, Cycle], folder: Path, provenance: bool) -> None:
     write_minima(search, folder / 'minima')
     write_labels(cycles, folder / 'labels')
     write_potentials(last_potentials(cycles), folder / 'potentials')
@@ -66,7 +78,6 @@ def export_search(search: orm.WorkChainNode, folder: Path, provenance: bool = Fa
     formula = ''.join(f'{element}{count}' for element, count in summary['composition'].items())
     values = {'pk': search.pk, 'uuid': search.uuid, 'formula': formula, 'ending': ending, 'archives': words}
     (folder / 'README.txt').write_text(README.format(**values), encoding='utf8')
-    return sorted(folder.iterdir())
 
 
 def write_minima(search: orm.WorkChainNode, folder: Path) -> None:

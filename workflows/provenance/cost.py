@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
-from aiida.common import timezone
 from aiida.common.links import LinkType
 
 from aiida_prospect.workflows.provenance.calls import jobs_below, reports_of
 from aiida_prospect.workflows.provenance.cycles import CYCLE, check_search, predecessor
+from aiida_prospect.workflows.provenance.times import seconds_of, seconds_of_all
 
 STAGES = ('pool', 'select', 'label', 'train', 'refill', 'explore', 'cluster', 'assess', 'final')
 MERGED = {'decide_stop': 'assess'}
@@ -29,6 +29,7 @@ def cost_of(search: orm.WorkChainNode) -> dict[str, Any]:
     links = search.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
     jobs = jobs_below(link.node.pk for link in links)
     reports = reports_of(link.node.pk for link in links)
+    seconds = seconds_of_all([link.node for link in links])
     counts, failed = Counter(job.root for job in jobs), Counter(job.root for job in jobs if job.phase == 'failed')
     rows = []
     for link in links:
@@ -38,7 +39,7 @@ def cost_of(search: orm.WorkChainNode) -> dict[str, Any]:
                 'cycle': cycle,
                 'stage': stage,
                 'core_seconds': _core_seconds(link.node, reports),
-                'wall_seconds': seconds_of(link.node),
+                'wall_seconds': seconds[link.node.pk],
                 'processes': 1,
                 'jobs': counts[link.node.pk],
                 'failed_jobs': failed[link.node.pk],
@@ -62,11 +63,6 @@ def _stage(label: str) -> tuple[int | None, str]:
         number, _, name = label.removeprefix(CYCLE).partition('_')
         return int(number), MERGED.get(name, name)
     return None, MERGED.get(label, label.split('_')[0])
-
-
-def seconds_of(node: orm.ProcessNode) -> float:
-    """Return how long a process took, or has taken until now."""
-    return float(((node.mtime if node.is_terminated else timezone.now()) - node.ctime).total_seconds())
 
 
 def _core_seconds(node: orm.ProcessNode, reports: Mapping[int, Mapping[str, Any]]) -> float | None:

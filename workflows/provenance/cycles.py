@@ -13,9 +13,9 @@ from aiida_prospect.common.frames import Frames
 
 SEARCH = 'SearchWorkChain'
 CYCLE = 'cycle_'
-# What a search takes over of a cycle that did not come to its end.
-KEPT = ('candidates', 'labels')
-KEPT_STEPS = ('select', 'label')
+# What there is of a cycle for its labels; the rest it gave because it was run to the end.
+OF_LABELS = ('candidates', 'labels')
+STEPS_OF_LABELS = ('select', 'label')
 
 
 @dataclass
@@ -34,12 +34,16 @@ class Cycle:
         """Return the frames of an output, ``None`` if there is none yet."""
         return self.outputs[name].frames if name in self.outputs else None
 
-    def without_results(self) -> Cycle:
-        """Return what a later search takes over of a cycle that it runs again: the labels, if there are any."""
-        if 'labels' not in self.outputs:
-            return Cycle(self.number)
-        outputs = {name: node for name, node in self.outputs.items() if name in KEPT}
-        return Cycle(self.number, outputs, {name: node for name, node in self.steps.items() if name in KEPT_STEPS})
+    def taken_up(self, first: int, labels: orm.Data | None) -> Cycle:
+        """Return what a later search has of this cycle.
+
+        :param first: the first cycle that it runs itself; of that and later ones it has nothing but labels.
+        :param labels: what it was given for this cycle, perhaps corrected; ``None`` if it goes without.
+        """
+        labelled, is_over = labels is not None, self.number < first
+        outputs = {name: node for name, node in self.outputs.items() if (labelled if name in OF_LABELS else is_over)}
+        steps = {name: node for name, node in self.steps.items() if is_over or (labelled and name in STEPS_OF_LABELS)}
+        return Cycle(self.number, outputs if labels is None else {**outputs, 'labels': labels}, steps)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def predecessor(search: orm.WorkChainNode) -> orm.WorkChainNode | None:
         return None
     restart = search.inputs.restart
     # What comes from elsewhere may be of another search.
-    labels = {name: node for name, node in restart.get('labels', {}).items() if name.startswith(CYCLE)}
+    labels = _labels_of_cycles(restart)
     taken_over = restart.get('pool') or (labels[max(labels)] if labels else None)
     if taken_over is None:
         return None
@@ -81,6 +85,10 @@ def predecessor(search: orm.WorkChainNode) -> orm.WorkChainNode | None:
         if link.node.process_label == SEARCH and link.node.pk != search.pk
     ]
     return max(found, key=lambda node: node.pk, default=None)
+
+
+def _labels_of_cycles(restart: Mapping[str, Any]) -> dict[str, orm.Data]:
+    return {name: node for name, node in restart.get('labels', {}).items() if name.startswith(CYCLE)}
 
 
 def lineage(search: orm.WorkChainNode) -> list[orm.WorkChainNode]:
@@ -98,17 +106,13 @@ def load_cycles(search: orm.WorkChainNode) -> dict[int, Cycle]:
     for node in lineage(search):
         restart = node.inputs.restart if 'restart' in node.inputs else {}
         first = restart['cycle'].value if 'cycle' in restart else 0
-        cycles = {n: cycle if n < first else cycle.without_results() for n, cycle in cycles.items()}
+        # What a search was given from elsewhere is of no cycle.
+        labels = {int(name.removeprefix(CYCLE)): node for name, node in _labels_of_cycles(restart).items()}
+        cycles = {n: cycles.get(n, Cycle(n)).taken_up(first, labels.get(n)) for n in {*cycles, *labels}}
         for number, outputs, steps in _own_cycles(node):
             cycle = cycles.setdefault(number, Cycle(number))
             cycle.outputs.update(outputs)
             cycle.steps.update(steps)
-        for key, labels in restart.get('labels', {}).items():
-            # What a search was given from elsewhere is of no cycle.
-            if not key.startswith(CYCLE):
-                continue
-            number = int(key.removeprefix(CYCLE))
-            cycles.setdefault(number, Cycle(number)).outputs.setdefault('labels', labels)
     return {number: cycles[number] for number in sorted(cycles) if cycles[number].outputs or cycles[number].steps}
 
 

@@ -12,8 +12,9 @@ from aiida import orm
 
 from aiida_prospect.methods.labels import count_labels, count_usable, lowest_energy
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
-from aiida_prospect.workflows.provenance.cost import seconds_of
 from aiida_prospect.workflows.provenance.cycles import Cycle, load_cycles
+from aiida_prospect.workflows.provenance.times import seconds_of
+from aiida_prospect.workflows.search_inputs import count_given
 
 STAGES = {
     'pool': 'making the pool',
@@ -106,6 +107,12 @@ def _waiting(cycles: Mapping[int, Cycle]) -> int:
     )
 
 
+def _initial(search: orm.WorkChainNode) -> int:
+    """Return how many labels the first cycle asks for, beyond those that were there."""
+    restart = search.inputs.restart if 'restart' in search.inputs else {}
+    return max(search.inputs.parameters['selection']['n_initial'] - count_given(restart), 0)
+
+
 def _expected(
     search: orm.WorkChainNode, cycles: Mapping[int, Cycle], made: int, assessment: Mapping[str, Any] | None
 ) -> dict[str, int | None]:
@@ -121,7 +128,7 @@ def _expected(
     waiting = _waiting(cycles)
     complete = sum('assessment' in cycle.outputs for cycle in cycles.values())
     has_labels = any('labels' in cycle.outputs and 'assessment' not in cycle.outputs for cycle in cycles.values())
-    now = waiting or (0 if has_labels else selection['n_select' if complete else 'n_initial'])
+    now = waiting or (0 if has_labels else selection['n_select'] if complete else _initial(search))
     quiet = 1
     if assessment is not None and not assessment.get('needs_labels', True):
         now = waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def explain(search: orm.WorkChainNode, index: int, cycle: int | None = None) -> 
         'strategy': home.steps['select'].inputs.parameters['strategy'] if selected else None,
         'pool': _pool(home, frames[frame]) if selected else None,
         'cluster': _cluster(home, frames, frame) if selected else None,
-        'seen_by': _seen_by(cycles.get(home.number - 1)),
+        'seen_by': _seen_by([cycle for cycle in cycles.values() if cycle.number < home.number]),
         'prediction': _prediction(frames[frame]),
         'label': _label(home, frame),
         'training': _training(cycles, home, frame),
@@ -100,9 +100,13 @@ def _cluster(cycle: Cycle, frames: Frames, frame: int) -> dict[str, Any] | None:
     }
 
 
-def _seen_by(before: Cycle | None) -> list[dict[str, Any]]:
-    """Return the potentials that relaxed the pool and judged the candidate; in cycle 0 there are none."""
-    potentials = before.outputs.get('potentials', {}) if before else {}
+def _seen_by(before: Sequence[Cycle]) -> list[dict[str, Any]]:
+    """Return the potentials that relaxed the pool and judged the candidate; in cycle 0 there are none.
+
+    A cycle without new labels goes on with the potentials of the one before.
+    """
+    trained = [cycle.outputs['potentials'] for cycle in before if 'potentials' in cycle.outputs]
+    potentials = trained[-1] if trained else {}
     return [
         {
             'name': name,

@@ -56,11 +56,15 @@ def volume_per_atom(composition: Mapping[str, int]) -> float:
             sum(number * 4 / 3 * pi * ions[symbol][1] ** 3 for symbol, number in composition.items()) / IONIC_PACKING
         )
     else:
-        total = sum(number * _elemental_volume(symbol) for symbol, number in composition.items())
+        total = sum(number * elemental_volume(symbol) for symbol, number in composition.items())
     return total / sum(composition.values())
 
 
-def _elemental_volume(symbol: str) -> float:
+def elemental_volume(symbol: str) -> float:
+    """Return the volume of an atom in the solid or liquid element, Å³.
+
+    :raises ValueError: if it is not known.
+    """
     if symbol == 'C':
         return DIAMOND
     molar = Element(symbol).molar_volume

@@ -134,9 +134,22 @@ class SelectionRequest:
 
     @cached_property
     def eligible(self) -> np.ndarray:
-        """(n_pool,), whether a frame may be chosen: a structure of use, and not labelled already."""
-        useful = self.clusters.labels != NO_MINIMUM
-        return useful & np.isfinite(self.fingerprints).all(axis=1) & ~self.labelled_already
+        """(n_pool,), whether a frame may be chosen: a structure of use, and not labelled already.
+
+        Where the potentials take all for unphysical, any frame may: nothing else would teach them better.
+        """
+        known = np.isfinite(self.fingerprints).all(axis=1) & ~self.labelled_already
+        return known if self.is_lost else known & self.useful
+
+    @cached_property
+    def useful(self) -> np.ndarray:
+        """(n_pool,), which frames are minima, or uncertain."""
+        return np.asarray(self.clusters.labels != NO_MINIMUM)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the potentials have left nothing of use in the pool."""
+        return len(self.pool) > 0 and not self.useful.any()
 
     def describe(self, index: int) -> str:
         """Return energy, spread and force deviation of a frame in words."""

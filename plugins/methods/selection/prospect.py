@@ -55,9 +55,9 @@ class ProspectSettings:
 
 
 def select(request: SelectionRequest) -> list[Choice]:
-    """Choose frames to confirm, to settle and to discover; spread out before there are energies."""
+    """Choose frames to confirm, to settle and to discover; spread out before there are energies, or any of use."""
     settings = request.settings(ProspectSettings)
-    if not request.explored:
+    if not request.explored or request.is_lost:
         rattle = _every(settings.rattled_share)
         width = settings.initial_displacement
         return [replace(choice, displacement=width if next(rattle) else 0.0) for choice in spread_out(request)]

@@ -32,13 +32,14 @@ class UncertaintySettings:
 
 
 def select(request: SelectionRequest) -> list[Choice]:
-    """Choose at random among the minima and uncertain frames in the trust window; spread out before there are energies.
+    """Choose at random among the minima and uncertain frames in the trust window; spread out before there are energies, or
+    any of use.
 
     Once at least five labels carry a prediction, the bounds follow from their true errors: the force deviation at which
     the median error reaches ``accurate_error`` and ``failed_error``.
     """
     settings = request.settings(UncertaintySettings)
-    if not request.explored:
+    if not request.explored or request.is_lost:
         return spread_out(request)
     deviation = request.force_deviation
     considered = np.zeros(len(request.pool), dtype=bool)

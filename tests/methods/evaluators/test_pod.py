@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -15,7 +17,7 @@ from aiida_prospect.methods.evaluators.loading import load_ensemble
 from aiida_prospect.methods.evaluators.pod import PodEvaluator
 from aiida_prospect.methods.lammps_potentials import calculator
 from aiida_prospect.methods.model_errors import model_errors
-from aiida_prospect.methods.pod_equations import equations
+from aiida_prospect.methods.pod_equations import FrameEquations, equations
 from aiida_prospect.methods.pod_fit import FitSettings, fit
 from aiida_prospect.methods.pod_model import PodModel, Repulsion, descriptor_text
 
@@ -188,6 +190,23 @@ def test_labels_without_stress_are_enough(tmp_path):
     fitted(frames, tmp_path / 'model.zip')
     errors = model_errors(frames, PodEvaluator(tmp_path / 'model.zip').evaluate(frames))
     assert errors['energy'] < 0.01
+
+
+def test_frames_of_other_compositions_take_no_weight_from_the_rest():
+    """Total energies of different elements differ by hundreds of eV, which says nothing about who is low.
+
+    Forces of two compositions ask for different coefficients: where both count alike, these are the mean.
+    """
+    rng = np.random.default_rng(2)
+    rows = []
+    for share, slope in ((0.5, 0.3), (0.25, 0.9)) * 20:
+        energy, forces, virial = np.array([share, 0.0, 1 - share, 0.0]), np.zeros((6, 4)), np.zeros((6, 4))
+        forces[:, 1] = rng.normal(size=6)
+        known = -5.0 * share - 500.0 * (1 - share)
+        rows.append(FrameEquations(energy, forces, virial, known, slope * forces[:, 1], np.full(6, np.nan)))
+    settings = replace(SETTINGS, energy_scale=0.5, regularisation=[1e-6])
+    found = fit(rows, range(len(rows)), settings, np.random.default_rng(0), 2)
+    assert found.coefficients[1] == pytest.approx(0.6, abs=0.1)
 
 
 def test_saved_models_are_equal_if_their_contents_are(silicon, tmp_path):

@@ -122,6 +122,15 @@ class TestLaws:
         assert select(request_of(cycle, options=options)) == select(request_of(cycle))
 
 
+@pytest.mark.parametrize('name', STRATEGIES)
+def test_where_the_ensemble_takes_all_for_unphysical_labels_are_asked_for_all_the_same(name, request_of, pool):
+    lost = pool.replace(status=['unphysical'] * len(pool))
+    request = replace(request_of(), pool=lost, clusters=cluster(lost, fingerprints(pool)))
+    assert len(request.clusters) == 0
+    chosen = indices(load_strategy(name)(request))
+    assert len(set(chosen)) == len(chosen) == 10
+
+
 def test_unknown_strategy():
     with pytest.raises(ValueError, match='registered are: laqa, prospect, random, uncertainty'):
         load_strategy('greedy')

@@ -9,8 +9,11 @@ import sys
 
 import pytest
 from aiida import orm
+from aiida.tools.archive.abstract import get_format
 
+from aiida_prospect.workflows.export.archive import GROUP, write_archive
 from aiida_prospect.workflows.export.files import export_search
+from aiida_prospect.workflows.provenance.cycles import load_cycles
 from aiida_prospect.workflows.provenance.why import explain
 
 COLLEAGUE = """
@@ -92,6 +95,30 @@ def test_with_the_provenance_all_questions_are_answered(search, imported):
         assert imported['why'][key] == here[key]
     assert imported['cost'] > 0
     assert imported['origin'] == search.outputs.ranking['minima'][0]['origin']
+
+
+def processes_in(path):
+    with get_format().open(path, 'r') as reader:
+        return set(reader.querybuilder().append(orm.ProcessNode, project='uuid').all(flat=True))
+
+
+def test_the_provenance_of_a_restart_has_what_it_takes_up(search, restarted_search, tmp_path):
+    cycles = load_cycles(restarted_search)
+    path = write_archive(restarted_search, cycles, tmp_path / 'provenance.aiida', everything=True)
+    expected = {node.uuid for node in (search, restarted_search, *search.called_descendants)}
+    assert expected <= processes_in(path)
+
+
+def test_what_was_imported_can_be_exported(failed_search, tmp_path):
+    """The import has made the group that an export makes."""
+    label = GROUP.format(formula='Si4', uuid=failed_search.uuid)
+    group = orm.Group(label).store()
+    try:
+        export_search(failed_search, tmp_path / 'export')
+        assert orm.Group.collection.get(label=label).pk == group.pk
+    finally:
+        orm.Group.collection.delete(group.pk)
+    assert processes_in(tmp_path / 'export' / 'result.aiida') == set()
 
 
 def test_nothing_is_left_in_the_profile_of_who_exports(imported):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import click
 import numpy as np
 import pytest
+from aiida.tools.archive.exceptions import ArchiveExportError
 from ase.io import read
 from pymatgen.core import Structure
 
@@ -13,6 +15,7 @@ from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.methods.evaluators.loading import load_ensemble
 from aiida_prospect.methods.formats import read_frames
 from aiida_prospect.methods.matching import MatchSettings, displacement, structure_of
+from aiida_prospect.workflows.export import archive
 from aiida_prospect.workflows.export.files import export_search
 
 FOLDERS: dict[str, object] = {}
@@ -78,6 +81,20 @@ def test_what_has_not_begun_has_no_archive(begun_search, tmp_path):
     assert names == {'summary.json', 'README.txt'}
     with pytest.raises(ValueError, match='still runs'):
         export_search(begun_search, tmp_path / 'other', provenance=True)
+
+
+def test_nothing_half_written_stays(failed_search, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise ArchiveExportError('the disk is full')
+
+    command = ['export', str(failed_search.pk), str(tmp_path / 'result')]
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, 'create_archive', refuse)
+        with pytest.raises(click.ClickException, match='the disk is full'):
+            cmd_root.main(command, prog_name='aiida-prospect', standalone_mode=False)
+    assert list(tmp_path.iterdir()) == []
+    cmd_root.main(command, prog_name='aiida-prospect', standalone_mode=False)
+    assert [path.name for path in tmp_path.iterdir()] == ['result']
 
 
 def test_nothing_is_overwritten(search, folder):

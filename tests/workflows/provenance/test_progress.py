@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from aiida.orm import Dict
 
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.status import status_lines
@@ -31,6 +32,18 @@ def test_begun(begun_search):
     text = '\n'.join(status_lines(progress))
     assert 'Labels still expected: 6 to 9' in text
     assert 'Best label: none yet' in text
+
+
+@pytest.mark.parametrize(('given', 'least'), [(2, 4), (9, 0)])
+def test_labels_that_were_there_are_not_expected(make_search, make_labels, given, least):
+    inputs = {
+        'budget': Dict({'max_cycles': 2}),
+        'parameters': Dict({'selection': {'n_initial': 6, 'n_select': 3}}),
+        'restart__labels__before_00': make_labels(given, 1),
+        'restart__labels__before_01': make_labels(3, 2, 'failed'),
+    }
+    progress = progress_of(make_search(inputs, {}, ended=False))
+    assert progress['expected'] == {'least': least, 'most': least + 3}
 
 
 def test_failed(failed_search):
