@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.clusters import same_crystal
 from aiida_prospect.methods.fingerprints import nearest
+
+# In tolerances: so far atoms that were displaced for a label move its fingerprint.
+MOVED = 4.0
 
 
 def choose_finalists(
@@ -28,7 +32,7 @@ def choose_finalists(
 
     A structure that was labelled counts with the energy of its label, which is worth more than the ensemble's; of equal
     structures that of the pool is taken because it is relaxed. Labels of what became a lower minimum of the pool since
-    are left out.
+    are left out, and labels of a crystal that is there already, displaced.
 
     :param pool: relaxed structures, energies in eV; or what was never relaxed, without: then only labels count.
     :param pool_fingerprints: (len(pool), d).
@@ -60,7 +64,10 @@ def choose_finalists(
     frames = Frames.concatenate([_carry(pool.select(chosen_pool), chosen_pool), _carry(labelled.select(lonely), -1)])
     energies = np.concatenate([energies, label_energies[free]])
     reasons += [f'label: {energy:.4f} eV/atom' for energy in label_energies[free]]
-    return _lowest(frames.replace(reason=reasons), energies, n_minima, energy_window)
+    order = _by_energy(energies, energy_window)
+    spectra = np.concatenate([pool_fingerprints[chosen_pool], labelled_fingerprints[lonely]])
+    chosen = _distinct(frames, spectra, order, n_minima, MOVED * tolerance)
+    return frames.replace(reason=reasons).select(chosen)
 
 
 def _energies(frames: Frames) -> NDArray[np.float64]:
@@ -82,9 +89,22 @@ def _carry(frames: Frames, source: NDArray[np.int64] | int) -> Frames:
     return bare.replace(origin=origin, source=np.broadcast_to(source, len(frames)))
 
 
-def _lowest(frames: Frames, energies: NDArray[np.float64], n_minima: int, energy_window: float) -> Frames:
-    if not len(frames):
-        return frames
-    order = [index for index in np.argsort(energies, kind='stable') if np.isfinite(energies[index])]
-    limit = energies[order[0]] + energy_window if order else np.inf
-    return frames.select([index for index in order if energies[index] <= limit][:n_minima])
+def _by_energy(energies: NDArray[np.float64], energy_window: float) -> list[int]:
+    """Return what is at most so far above the lowest, the lowest first."""
+    order = [index for index in np.argsort(energies, kind='stable').tolist() if np.isfinite(energies[index])]
+    return [index for index in order if energies[index] <= energies[order[0]] + energy_window]
+
+
+def _distinct(
+    frames: Frames, spectra: NDArray[np.float64], order: Sequence[int], n_minima: int, distance: float
+) -> list[int]:
+    """Return the first ones, without labels that are one of them displaced; clusters of a pool are distinct already."""
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) == n_minima:
+            break
+        near = [i for i in chosen if np.linalg.norm(spectra[i] - spectra[index]) < distance]
+        alike = (i for i in near if min(frames.known('source')[[i, index]]) < 0)
+        if not any(same_crystal(frames, i, index) for i in alike):
+            chosen.append(index)
+    return chosen

@@ -30,8 +30,8 @@ class Prechecks:
     :param height: least distance of opposite faces of the cell, Å.
     :param volume_min: volume of the cell, in units of that of its atoms as spheres of their covalent radii. Of diamond
         it is 3.5, of fcc aluminium 2.2, of rock salt NaCl 1.9.
-    :param volume_max: likewise; molecular crystals, whose atoms fill less, may have a fifth of it in units of the volumes
-        of the solid or liquid elements.
+    :param volume_max: likewise; molecular crystals, whose atoms fill less, may have a fifth of it in units of the
+        volumes of the solid or liquid elements.
     :raises ValueError: if a threshold is negative or the range of volumes is empty.
     """
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aiida_prospect.common.enums import RelaxStatus
 from aiida_prospect.common.frames import FloatArray, Frames, IntArray
 from aiida_prospect.methods.clusters import NO_MINIMUM, UNCERTAIN
-from aiida_prospect.methods.pool.generate import generate
+from aiida_prospect.methods.pool.generate import OWN, generate
 from aiida_prospect.methods.pool.report import PoolReport
 from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
@@ -25,7 +25,7 @@ def surplus(
     keep_share: float = 1.0,
     limit: int | None = None,
     keep_uncertain: bool = True,
-    lost: NDArray[np.bool_] | None = None,
+    kept: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark the frames that a pool can do without: unusable ones, copies of a minimum, and the highest minima.
 
@@ -38,8 +38,7 @@ def surplus(
         lower copies, then the highest clusters.
     :param keep_uncertain: whether frames stay about which the ensemble disagrees; only an ensemble that has learnt
         since can relax them further.
-    :param lost: (n_frames,), frames that stay because they are to be relaxed again, the job that should have done so
-        having left no results; none if not given.
+    :param kept: (n_frames,), frames that stay whatever they are; none if not given.
     :return: (n_frames,).
     :raises ValueError: if less than one frame is to stay, or the arrays differ in length.
     """
@@ -63,8 +62,8 @@ def surplus(
     dispensable[labels == NO_MINIMUM] = n_frames + 2
     if not keep_uncertain:
         dispensable[labels == UNCERTAIN] = n_frames + 1
-    if lost is not None:
-        dispensable[lost] = 0
+    if kept is not None:
+        dispensable[kept] = 0
     marked = dispensable > 0
     if limit is not None:
         marked[np.argsort(-dispensable, kind='stable')[limit:]] = False
@@ -87,8 +86,17 @@ def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[s
     rng = generator_for(values.pop('seed', None), values['origin_prefix'])
     limits = {name: values.pop(name) for name in ('keep_per_cluster', 'keep_share')}
     limits['keep_uncertain'] = values.pop('keep_uncertain', True)
-    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), lost=is_lost(pool, labels))
+    # A user's own structure may be unusable to a poor ensemble only; a better one is to relax it again.
+    kept = is_lost(pool, labels) | (is_own(pool) & (labels == NO_MINIMUM))
+    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), kept=kept)
     return refill(pool, marked, PoolSpec.from_parameters(values), rng)
+
+
+def is_own(pool: Frames) -> NDArray[np.bool_]:
+    """Tell which frames are structures that a user brought along: (n_frames,)."""
+    if pool.origin is None:
+        return np.zeros(len(pool), dtype=bool)
+    return np.array([origin.startswith(f'{OWN}-') for origin in pool.origin.tolist()], dtype=bool)
 
 
 def is_lost(pool: Frames, labels: IntArray) -> NDArray[np.bool_]:

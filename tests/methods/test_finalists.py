@@ -85,3 +85,13 @@ def test_of_a_pool_that_was_never_relaxed_only_labels_count(pool, labelled):
     )
     assert list(chosen.origin) == ['p1']
     assert chosen.reason.tolist() == ['label of its twin: -4.5000 eV/atom']
+
+
+def test_a_displaced_label_of_a_minimum_that_is_there_is_left_out(pool):
+    """Unlike it in energy and fingerprint, but the same crystal; another crystal as near as that stays."""
+    shaken, other = bulk('Si', 'diamond', a=5.4), bulk('Si', 'bcc', a=3.1) * (2, 1, 1)
+    shaken.positions[1] += [0.1, 0.0, -0.05]
+    labelled = Frames.from_atoms([shaken, other], energy=[-7.95, -7.94], status=['ok'] * 2, origin=['a', 'b'])
+    spectra, limits = np.array([[0.25], [-0.25]]), {**LIMITS, 'n_minima': 3}
+    chosen = choose_finalists(pool, 10 * np.arange(4.0)[:, None], [0, 1, 2], labelled, spectra, **limits)
+    assert list(chosen.origin) == ['p0', 'b', 'p1']

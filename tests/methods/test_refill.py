@@ -62,6 +62,20 @@ def test_what_a_lost_job_left_as_it_was_stays(pool):
     assert not np.any(fresh & lost)
 
 
+def test_own_structures_stay_as_long_as_they_are_no_minima(pool):
+    own = pool.replace(
+        origin=[f'own-{i:06d}' if i < 4 else f'p1-{i:06d}' for i in range(10)], status=['unphysical'] * 10
+    )
+    values = {'composition': {'Si': 4}, 'n_structures': 10, 'seed': 1, 'cycle': 3, 'keep_share': 1.0}
+    # The last two of the own ones are copies of one minimum.
+    labels = np.array([-1, -1, 0, 0] + [-1] * 6)
+    filled, _ = refill_from_parameters(own, labels, {**values, 'keep_per_cluster': 1})
+    assert [name for name in filled.origin if name.startswith('own')] in (
+        [f'own-{i:06d}' for i in (0, 1, 2)],
+        [f'own-{i:06d}' for i in (0, 1, 3)],
+    )
+
+
 def test_misuse_is_refused(pool):
     with pytest.raises(ValueError, match='another `origin_prefix`'):
         refill(pool, np.ones(10, dtype=bool), SPEC, np.random.default_rng(1))

@@ -32,8 +32,9 @@ class UncertaintySettings:
 
 
 def select(request: SelectionRequest) -> list[Choice]:
-    """Choose at random among the minima and uncertain frames in the trust window; spread out before there are energies, or
-    any of use.
+    """Choose at random among the minima and uncertain frames in the trust window.
+
+    Before there are energies, or where none is of use, the choices are spread out.
 
     Once at least five labels carry a prediction, the bounds follow from their true errors: the force deviation at which
     the median error reaches ``accurate_error`` and ``failed_error``.
