@@ -234,7 +234,7 @@ class Watcher:
         self.named |= {node.pk for node in found}
 
     def end_lost(self, orphans: Sequence[orm.ProcessNode]) -> None:
-        """Mark processes as killed that no worker has and nobody waits for, jobs when they have ended on the cluster."""
+        """Mark as killed what no worker has and nobody waits for; jobs when they have ended on their computer."""
         ended = [node for node in orphans if not isinstance(node, orm.CalcJobNode)]
         for jobs in by_computer(node for node in orphans if isinstance(node, orm.CalcJobNode)):
             # Whether a job without identifier runs cannot be known if the scheduler cannot be asked.

@@ -95,20 +95,18 @@ def test_errors_of_ssh_libraries_are_findings(make_computer, monkeypatch, error)
 
 
 def test_codes_are_left_when_the_connection_breaks_and_the_next_computer_is_looked_at(make_computer, monkeypatch):
-    def fail(self, command, **_):
+    def fail(code, transport):
         raise asyncssh.ConnectionLost('gone')
 
-    codes = [
-        InstalledCode(label='cut', computer=make_computer(label), filepath_executable='/usr/bin/python3').store()
-        for label in ('cut-first', 'cut-second')
-    ]
+    labels = ('cut-first', 'cut-second')
+    codes = {
+        InstalledCode(label='cut', computer=make_computer(label), filepath_executable='/usr/bin/python3'): True
+        for label in labels
+    }
     monkeypatch.setattr('aiida_prospect.campaign.doctor.check_executable', fail)
-    broken = [
-        item for item in check_machines(dict.fromkeys(codes, True), needs_deepmd=False) if item.level is Level.ERROR
-    ]
-    assert [(item.subject, item.message) for item in broken] == [
-        (f'computer {label}', 'broke off: ConnectionLost: gone') for label in ('cut-first', 'cut-second')
-    ]
+    found = [item for item in check_machines(codes, needs_deepmd=False) if item.level is Level.ERROR]
+    assert [item.subject for item in found] == [f'computer {label}' for label in labels]
+    assert {item.message for item in found} == {'broke off: ConnectionLost: gone'}
 
 
 def test_an_outage_of_the_database_is_not_blamed_on_a_computer(aiida_localhost):

@@ -391,6 +391,30 @@ def test_the_broker_is_asked_after_the_daemon_that_brings_it(make_job, make_watc
         make_watcher(search).look()
 
 
+def test_a_single_look_remembers_for_a_day_and_notes_an_outage(aiida_profile, monkeypatch, tmp_path):
+    settings, noted = {}, []
+
+    class Away:
+        pks = ()
+
+        def __init__(self, searches, **given):
+            settings.update(given)
+
+        def all_ended(self):
+            raise ConnectionError('the message broker does not answer')
+
+        def note_outage(self):
+            noted.append(True)
+
+    monkeypatch.setattr('aiida_prospect.campaign.watch.Watcher', Away)
+    monkeypatch.setattr('aiida.manage.manager.Manager.reset_profile_storage', lambda self: None)
+    monkeypatch.setattr('signal.signal', lambda *_: None)
+    cmd_root.main(['watch', '--once', '--log', str(tmp_path / 'log')], standalone_mode=False)
+    assert settings['memory'] == timedelta(days=1)
+    assert settings['outage'].suffix == '.outage'
+    assert noted
+
+
 def test_a_profile_without_broker_is_refused(aiida_profile, tmp_path):
     with pytest.raises(click.ClickException, match='has no broker'):
         cmd_root.main(['watch', '--once', '--log', str(tmp_path / 'log')], standalone_mode=False)

@@ -1,0 +1,110 @@
+"""What the scheduler of a computer knows of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from shlex import quote
+
+from aiida import orm
+from aiida.common import exceptions
+from aiida.engine.daemon.execmanager import kill_calculation
+from aiida.schedulers import SchedulerError
+from aiida.schedulers.datastructures import JobInfo
+from aiida.transports import Transport
+
+from aiida_prospect.campaign.findings import describe
+
+SLURM = 'core.slurm'
+# The last parts of a work directory are the UUID of its job.
+PARTS_OF_UUID = 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job as the scheduler lists it; what the scheduler does not tell is empty."""
+
+    identifier: str
+    owner: str
+    title: str
+    directory: str = ''
+
+    def is_of(self, job: orm.CalcJobNode, user: str) -> bool:
+        """Tell whether this is a job of ours: titles alone repeat between profiles and users.
+
+        :param user: our name on the computer.
+        """
+        # The scheduler resolves links in the upper part of the path, AiiDA does not.
+        directory, ours = (PurePosixPath(path).parts[-PARTS_OF_UUID:] for path in (self.directory, _work_of(job)))
+        return self.title == f'aiida-{job.pk}' and self.owner in ('', user) and directory in ((), ours)
+
+
+def find_submitted(
+    computer: orm.Computer, transport: Transport, jobs: Sequence[orm.CalcJobNode]
+) -> dict[orm.CalcJobNode, str]:
+    """Return the identifiers of jobs that were submitted; those that have left the queue only SLURM tells.
+
+    :param jobs: with work directories; what has none was not submitted.
+    """
+    user = transport.whoami()
+    entries = list(_entries(computer, transport, user, min(job.ctime for job in jobs)))
+    found = {}
+    for job in jobs:
+        identifiers = [entry.identifier for entry in entries if entry.is_of(job, user)]
+        if identifiers:
+            found[job] = identifiers[0]
+    return found
+
+
+def kill_jobs(jobs: Sequence[orm.CalcJobNode], transport: Transport) -> dict[orm.CalcJobNode, str]:
+    """End jobs on their computer, and return why those may still run that the scheduler did not end."""
+    causes = {}
+    for job in jobs:
+        try:
+            kill_calculation(job, transport)
+        except exceptions.AiidaException as exception:
+            causes[job] = describe(exception)
+    return causes
+
+
+def jobs_in_queue(computer: orm.Computer, transport: Transport) -> dict[str, JobInfo]:
+    """Return the jobs that are in the queue, by their identifiers."""
+    scheduler = computer.get_scheduler()
+    scheduler.set_transport(transport)
+    return dict(scheduler.get_jobs(as_dict=True))
+
+
+def _entries(computer: orm.Computer, transport: Transport, user: str, since: datetime) -> Iterator[Entry]:
+    if computer.scheduler_type == SLURM:
+        yield from _slurm_entries(transport, user, since)
+        return
+    for identifier, job in jobs_in_queue(computer, transport).items():
+        yield Entry(identifier, job.job_owner or '', job.title or '')
+
+
+def _slurm_entries(transport: Transport, user: str, since: datetime) -> Iterator[Entry]:
+    """Yield jobs from the queue and from the accounts, with their directories, for which AiiDA does not ask."""
+    queue = f"squeue --noheader --user {quote(user)} --format '%i|%u|%j|%Z'"
+    status, told, errors = transport.exec_command_wait(queue)
+    if status:
+        raise SchedulerError(f'`squeue` ended with status {status}: {" ".join(errors.split())}')
+    yield from _read_entries(told)
+    day = f'{since - timedelta(days=1):%Y-%m-%d}'
+    accounts = f'sacct --noheader --parsable2 --allocations --user {quote(user)} --starttime {day}'
+    status, told, _ = transport.exec_command_wait(f'{accounts} --format JobIDRaw,User,JobName,WorkDir')
+    # There may be no accounts.
+    if not status:
+        yield from _read_entries(told)
+
+
+def _read_entries(told: str) -> Iterator[Entry]:
+    for line in told.splitlines():
+        fields = line.strip().split('|', 3)
+        if len(fields) == len(Entry.__annotations__):
+            yield Entry(*fields)
+
+
+def _work_of(job: orm.CalcJobNode) -> str:
+    return job.get_remote_workdir() or ''
