@@ -35,7 +35,7 @@ summary.json  cycles, labels, costs, settings.
 """
 ARCHIVES = {
     'result.aiida': 'minima, labels and potentials as AiiDA nodes: `verdi archive import result.aiida`',
-    'provenance.aiida': 'the whole search with every calculation: `aiida-prospect show`, `why`, `labels` work on it',
+    'provenance.aiida': 'the search, what it takes up, every calculation: `aiida-prospect show`, `why` work on it',
 }
 
 
