@@ -124,6 +124,11 @@ _NETWORK = {
 METHODS: dict[str, Method] = {
     'prospect': Method('prospect'),
     'prospect-1000': Method('prospect, pool of 1000', {'pool': {'n_structures': 1000}}),
+    # As many as in `balanced`: where few crystals lead to the ground state, those of `fast` may miss it.
+    'prospect-patient': Method(
+        'prospect, until 1000 new crystals changed nothing',
+        {'search': {'budget': {'max_cycles': 100}}, 'selection': {'convergence': {'n_explored': 1000}}},
+    ),
     'random': Method('random selection', _strategy('random')),
     'uncertainty': Method('uncertainty', _strategy('uncertainty')),
     'laqa': Method('laqa, small cycles', _strategy('laqa')),

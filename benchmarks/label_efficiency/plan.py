@@ -41,6 +41,7 @@ STEPS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     ('si8', 'prospect', ('symmetric',), 5),
     ('si16', 'prospect-1000', ('p1',), 5),
     *((system, 'prospect', ('p1',), 3) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si8-sw')),
+    ('ga8as8', 'prospect-patient', ('p1',), 5),
     *((system, BASELINE, ('mixed', 'p1', 'symmetric'), 2) for system in ('na8cl8', 'ga8as8', 'al4o6', 'si8-sw')),
     ('si16', BASELINE, ('symmetric',), 4),
     ('si16', 'laqa-published', ('p1',), 5),
