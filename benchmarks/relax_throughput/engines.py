@@ -26,8 +26,6 @@ FMAX, MAX_STEPS = 0.05, 500
 # Tried as far as there are crystals.
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 SECONDS_OF_LIMIT = 2.0
-# Steps after which crystals are taken from a relaxation. It makes them denser, by a fifth of the pairs of neighbours.
-UNDER_WAY = (0, 9, 18, 27)
 
 
 @dataclass
@@ -112,17 +110,33 @@ def limit(files: list[Path], *, backend: str) -> Measured:
     return evaluate
 
 
+class _Witness(Ensemble):
+    """An ensemble that remembers what it evaluated.
+
+    :param ensemble: that evaluates.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        super().__init__(ensemble.members)
+        self.seen: list[Frames] = []
+
+    def evaluate(self, frames: Frames) -> Frames:
+        """Evaluate as any ensemble does."""
+        self.seen.append(frames.without('source'))
+        return super().evaluate(frames)
+
+
 def _under_way(crystals: list[Atoms], ensemble: Ensemble) -> Frames:
-    """Return crystals as they are in the course of their relaxation, equally many of each stage, in turn."""
-    frames = Frames.from_atoms(crystals)
-    stages = np.arange(len(frames)) % len(UNDER_WAY)
-    parts = [frames.select(np.flatnonzero(stages == 0))]
-    for stage, steps in enumerate(UNDER_WAY[1:], start=1):
-        settings = RelaxSettings(fmax=FMAX, max_steps=steps, patience=MAX_STEPS, uncertainty=None)
-        part = frames.select(np.flatnonzero(stages == stage))
-        if len(part):
-            parts.append(Relaxation(part, ensemble, settings).run().without('status', 'reason', 'steps'))
-    return Frames.concatenate(parts).select(np.argsort(np.argsort(stages, kind='stable')))
+    """Return as many crystals as given, drawn evenly from all that their relaxation evaluates.
+
+    In its course they become denser, by a fifth of the pairs of neighbours, and an evaluation dearer.
+    """
+    witness = _Witness(ensemble)
+    settings = RelaxSettings(fmax=FMAX, max_steps=MAX_STEPS, patience=MAX_STEPS, uncertainty=None)
+    Relaxation(Frames.from_atoms(crystals), witness, settings).run()
+    seen = Frames.concatenate(witness.seen)
+    drawn = (np.arange(len(crystals)) + 0.5) * len(seen) / len(crystals)
+    return seen.select(drawn.astype(np.int64))
 
 
 def _alone(member: Any, frames: Frames) -> Callable[[], Any]:

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.markdown import table
-from benchmarks.relax_throughput.engines import UNDER_WAY
 from benchmarks.relax_throughput.rows import ROOT, SEED, UNSEEN, Row, optimiser_rows, rows
 from benchmarks.relax_throughput.shares import PATH as SHARES
 
 PAGE = ROOT / 'docs' / 'benchmarks_relaxation.md'
 CRYSTALS = 200
-PREFACE = f"""\
+PREFACE = """\
 Made by `python -m benchmarks.relax_throughput table`, from the results under `benchmarks/results/relax_throughput`.
 
 Crystals: P1 cells of Si16 with random positions at least 1.9 Å apart, 16 to 26 Å³ per atom. Models: se_e2_a networks of
@@ -25,9 +24,8 @@ DeePMD-kit, trained on SNAP labels and compressed, the same for all programs (tr
 Relaxations of positions and cell end at forces below 0.05 eV/Å on atoms and on the cell, those of the `UnitCellFilter`
 of ASE. Rates are evaluations of a structure, by all members of an ensemble, per second of the processor; with two
 cores, per second of the clock. One thread in each process. The machine was shared with other work, so rates differ from
-run to run more than their ratios do. "The model alone" evaluates crystals as a relaxation has them, a quarter each at
-its beginning and after {', '.join(map(str, UNDER_WAY[1:]))} steps: they become denser in its
-course, and an evaluation dearer."""
+run to run more than their ratios do. "The model alone" evaluates crystals drawn evenly from all that a relaxation
+evaluates: they become denser in its course, and an evaluation dearer."""
 NAMES = {
     'ours': 'this package',
     'limit': 'the model alone, neighbours given',
