@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
 from shlex import quote
 
 from aiida import orm
@@ -15,11 +14,11 @@ from aiida.schedulers import SchedulerError
 from aiida.schedulers.datastructures import JobInfo
 from aiida.transports import Transport
 
+from aiida_prospect.campaign.direct import DIRECT, end_process
 from aiida_prospect.campaign.findings import describe
+from aiida_prospect.campaign.folders import lies_in
 
 SLURM = 'core.slurm'
-# The last parts of a work directory are the UUID of its job.
-PARTS_OF_UUID = 3
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,8 @@ class Entry:
 
         :param user: our name on the computer.
         """
-        # The scheduler resolves links in the upper part of the path, AiiDA does not.
-        directory, ours = (PurePosixPath(path).parts[-PARTS_OF_UUID:] for path in (self.directory, _work_of(job)))
-        return self.title == f'aiida-{job.pk}' and self.owner in ('', user) and directory in ((), ours)
+        is_there = not self.directory or lies_in(self.directory, job)
+        return self.title == f'aiida-{job.pk}' and self.owner in ('', user) and is_there
 
 
 def find_submitted(
@@ -63,7 +61,10 @@ def kill_jobs(jobs: Sequence[orm.CalcJobNode], transport: Transport) -> dict[orm
     causes = {}
     for job in jobs:
         try:
-            kill_calculation(job, transport)
+            if job.computer.scheduler_type == DIRECT:
+                end_process(job, transport)
+            else:
+                kill_calculation(job, transport)
         except exceptions.AiidaException as exception:
             causes[job] = describe(exception)
     return causes
@@ -104,7 +105,3 @@ def _read_entries(told: str) -> Iterator[Entry]:
         fields = line.strip().split('|', 3)
         if len(fields) == len(Entry.__annotations__):
             yield Entry(*fields)
-
-
-def _work_of(job: orm.CalcJobNode) -> str:
-    return job.get_remote_workdir() or ''

@@ -13,12 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 from aiida.common import timezone
 from aiida.common.datastructures import CalcJobState
 from aiida.common.links import LinkType
 from aiida.orm import CalcFunctionNode, CalcJobNode, WorkChainNode
-from aiida.schedulers.datastructures import JobInfo, JobState
+from aiida.schedulers.datastructures import JobInfo
+from aiida.schedulers.plugins.direct import DirectScheduler
+from aiida.transports.plugins.local import LocalTransport
 from paramiko import SSHException
 
 from aiida_prospect.campaign.doctor import check_half_created
@@ -64,10 +67,10 @@ TIMEOUT = 400
 def make_job(aiida_localhost):
     """Return a factory of jobs that wait, with the process that called them."""
 
-    def make(status, *, paused=True, caller='prospect.search'):
+    def make(status, *, paused=True, caller='prospect.search', computer=aiida_localhost):
         parent = WorkChainNode(process_type=f'aiida.workflows:{caller}')
         parent.set_process_state('waiting')
-        job = CalcJobNode(computer=aiida_localhost, process_type='aiida.calculations:prospect.relax')
+        job = CalcJobNode(computer=computer, process_type='aiida.calculations:prospect.relax')
         job.base.links.add_incoming(parent.store(), LinkType.CALL_CALC, 'job')
         job.set_process_state('waiting')
         job.set_process_status(status)
@@ -240,38 +243,102 @@ def test_looks_that_are_far_apart_hand_over_what_is_lost(make_job, make_watcher,
 
 
 @pytest.fixture
-def orphans(make_job, monkeypatch):
-    """Return two jobs in the queue that no worker has and nobody waits for."""
-    jobs = [make_job(None, paused=False) for _ in range(2)]
-    for number, job in enumerate(jobs):
-        job.set_job_id(f'{17 + number}')
-        root_of(job).set_process_state('excepted')
-    pks = {job.pk for job in jobs}
+def make_orphan(make_job, monkeypatch):
+    """Return a factory of jobs that were submitted, that no worker has and nobody waits for."""
+    pks = set()
     monkeypatch.setattr('aiida_prospect.campaign.watch.find_stranded', lambda known: pks & set(known))
-    return jobs
+
+    def make(identifier, **settings):
+        job = make_job(None, paused=False, **settings)
+        give_folder(job)
+        job.set_job_id(identifier)
+        root_of(job).set_process_state('excepted')
+        pks.add(job.pk)
+        return job
+
+    return make
 
 
-def test_a_lost_job_is_ended_on_its_computer_before_it_is_marked(orphans, make_watcher, monkeypatch, caplog):
-    job, stubborn = orphans
-    killed = []
+@pytest.fixture
+def start_job(tmp_path):
+    """Return a function that starts a job without a queue in a folder, as AiiDA does; it leaves its folder."""
+    started = []
 
-    def kill(self, identifier):
-        killed.append(identifier)
-        return identifier == '17'
+    def start(folder):
+        folder = tmp_path / folder
+        folder.mkdir(parents=True)
+        (folder / '_aiidasubmit.sh').write_text('#!/bin/bash\ncd /\nsleep 500\necho done\n')
+        scheduler = DirectScheduler()
+        with LocalTransport() as transport:
+            scheduler.set_transport(transport)
+            process = psutil.Process(int(scheduler.submit_job(str(folder), '_aiidasubmit.sh')))
+        started.append(process)
+        while not process.children():
+            time.sleep(0.01)
+        return process
 
-    still = {'18': JobInfo({'job_state': JobState.RUNNING})}
-    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.kill_job', kill)
-    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.get_jobs', lambda self, jobs, as_dict: still)
-    make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
-    assert killed == ['17', '18']
-    assert (job.is_killed, stubborn.is_terminated) == (True, False)
-    assert f'job 18 on {stubborn.computer.label} could not be ended' in caplog.text
+    yield start
+    for process in started:
+        for member in family_of(process):
+            member.kill()
 
 
-def test_a_lost_job_is_left_alone_while_its_computer_is_away(orphans, make_watcher, monkeypatch, caplog):
+def family_of(process):
+    """Return a process and its descendants; nothing if it has ended."""
+    return [process, *process.children(recursive=True)] if process.is_running() else []
+
+
+def folder_of(job):
+    return job.get_remote_workdir().removeprefix('/scratch/')
+
+
+def test_a_lost_job_is_ended_on_its_computer_before_it_is_marked(make_orphan, make_watcher, start_job):
+    job = make_orphan('unknown')
+    process = start_job(folder_of(job))
+    job.set_job_id(str(process.pid))
+    family = family_of(process)
+    assert len(family) > 1
+    make_watcher(root_of(job), patience=timedelta(0)).revive()
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert job.is_killed
+
+
+def test_a_process_that_was_given_the_number_of_a_lost_job_is_left_alone(make_orphan, make_watcher, start_job):
+    strangers = [start_job(f'aa/bb/{number}') for number in range(2)]
+    jobs = [make_orphan(str(stranger.pid)) for stranger in strangers]
+    make_watcher(*map(root_of, jobs), patience=timedelta(0)).revive()
+    assert all(job.is_killed for job in jobs)
+    assert all(len(family_of(stranger)) > 1 for stranger in strangers)
+
+
+def test_a_lost_job_whose_process_has_ended_is_marked(make_orphan, make_watcher, start_job):
+    job = make_orphan('unknown')
+    process = start_job(folder_of(job))
+    job.set_job_id(str(process.pid))
+    psutil.wait_procs([member for member in family_of(process) if member.kill() is None], timeout=30)
+    make_watcher(root_of(job), patience=timedelta(0)).revive()
+    assert job.is_killed
+
+
+def test_a_lost_job_is_left_alone_while_its_queue_does_not_answer(
+    make_orphan, make_watcher, aiida_computer, monkeypatch, caplog, tmp_path
+):
+    # Without any settings the commands of SLURM, if it is installed, ask the network for them, for a minute.
+    (tmp_path / 'slurm.conf').write_text('nothing of SLURM\n')
+    monkeypatch.setenv('SLURM_CONF', str(tmp_path / 'slurm.conf'))
+    settings = {'use_login_shell': False, 'safe_interval': 0}
+    computer = aiida_computer('without-slurm', scheduler_type='core.slurm', configuration_kwargs=settings)
+    job = make_orphan('17', computer=computer)
+    make_watcher(root_of(job), patience=timedelta(0)).revive()
+    assert not job.is_terminated
+    assert 'job 17 on without-slurm could not be ended and may still run: SchedulerError' in caplog.text
+
+
+def test_a_lost_job_is_left_alone_while_its_computer_is_away(make_orphan, make_watcher, monkeypatch, caplog):
     def fail(self):
         raise SSHException('no route')
 
+    orphans = [make_orphan(identifier) for identifier in ('17', '18')]
     with monkeypatch.context() as patch:
         patch.setattr('aiida.transports.plugins.local.LocalTransport.open', fail)
         make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
@@ -281,12 +348,14 @@ def test_a_lost_job_is_left_alone_while_its_computer_is_away(orphans, make_watch
         assert told in caplog.text
 
 
-def test_a_lost_job_that_has_left_the_queue_is_marked_at_once(orphans, make_watcher, monkeypatch):
-    for job in orphans:
-        job.set_state(CalcJobState.RETRIEVING)
-    monkeypatch.setattr('aiida.schedulers.plugins.direct.DirectScheduler.kill_job', pytest.fail)
-    make_watcher(*map(root_of, orphans), patience=timedelta(0)).revive()
-    assert all(job.is_killed for job in orphans)
+def test_a_lost_job_that_has_left_the_queue_is_marked_at_once(make_orphan, make_watcher, start_job):
+    job = make_orphan('unknown')
+    process = start_job(folder_of(job))
+    job.set_job_id(str(process.pid))
+    job.set_state(CalcJobState.RETRIEVING)
+    make_watcher(root_of(job), patience=timedelta(0)).revive()
+    assert job.is_killed
+    assert len(family_of(process)) > 1
 
 
 def test_processes_that_never_came_into_being_are_named_once_with_the_remedy(make_job, make_watcher, caplog):
