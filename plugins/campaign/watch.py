@@ -19,6 +19,7 @@ from aiida.manage import get_config_option, get_manager
 from kiwipy import CommunicatorClosed, DeliveryFailed, RemoteException
 from plumpy.futures import unwrap_kiwi_future
 from plumpy.process_states import ProcessState
+from sqlalchemy.exc import SQLAlchemyError
 
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.jobs import find_submitted, kill_jobs
@@ -50,8 +51,8 @@ FORGOTTEN = timedelta(days=1)
 SECONDS_TO_ANSWER = 30.0
 # What is raised when a message does not arrive; a `RuntimeError` by the communicator of ZeroMQ.
 UNDELIVERED = (DeliveryFailed, CommunicatorClosed, RemoteException, ConnectionError, FutureTimeoutError, RuntimeError)
-# What is raised when broker or database are down.
-OUTAGES = (CommunicatorClosed, exceptions.UnreachableStorage, ConnectionError)
+# What is raised when broker or database are down, and by a session that was in use when the database went.
+OUTAGES = (CommunicatorClosed, exceptions.UnreachableStorage, ConnectionError, SQLAlchemyError)
 
 
 class CannotWatch(ValueError):

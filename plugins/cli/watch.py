@@ -73,14 +73,13 @@ def cmd_watch(
 def _look(watcher: Any, logger: logging.Logger) -> bool:
     """Look once, and tell whether all has ended."""
     from aiida.manage import get_manager
-    from sqlalchemy.exc import DBAPIError
 
     from aiida_prospect.campaign.watch import OUTAGES
 
     try:
         # In this order there is a last look after the end.
         ended, result = watcher.all_ended(), watcher.look()
-    except (DBAPIError, *OUTAGES) as exception:
+    except OUTAGES as exception:
         # The database or the broker is down: a new connection is made for the next look.
         watcher.note_outage()
         logger.error('%s: %s', type(exception).__name__, str(exception).splitlines()[0])

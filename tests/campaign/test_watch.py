@@ -60,6 +60,27 @@ for task in iterate_process_tasks(get_manager().get_broker()):
         outcome.set_result(False)
     print('lost', task.body['args']['pid'])
 """
+LOOK_WITH_A_BROKEN_SESSION = """
+import sqlite3, sys
+from pathlib import Path
+from aiida import load_profile, orm
+from sqlalchemy.exc import OperationalError
+from aiida_prospect.cli.root import cmd_root
+
+folder = Path(sys.argv[1])
+load_profile()
+node = orm.Dict().store()
+(path,) = folder.rglob('database.sqlite')
+away = sqlite3.connect(path, isolation_level=None)
+away.execute('begin immediate')
+try:
+    node.base.extras.set('key', 1)
+except OperationalError:
+    print('the database was away')
+away.close()
+for log in ('first.log', 'second.log'):
+    cmd_root.main(['watch', '--once', '--log', str(folder / log)], standalone_mode=False)
+"""
 TIMEOUT = 400
 
 
@@ -580,3 +601,13 @@ def test_what_no_queue_and_no_worker_has_is_handed_to_the_daemon_again(installat
     assert json.loads(installation.ask(ended, pk)[0][0])['exit_status'] == 0
     assert len(installation.jobs()) == 1
     assert installation.watch().count('no worker knew of it') == revived.count('no worker knew of it')
+
+
+def test_what_an_outage_of_the_database_leaves_behind_ends_a_look_and_not_the_watch(installation):
+    folder = str(installation.folder)
+    told = installation.run(sys.executable, '-W', 'ignore', '-c', LOOK_WITH_A_BROKEN_SESSION, folder)
+    assert told == 'the database was away\n'
+    first, second = ((installation.folder / name).read_text() for name in ('first.log', 'second.log'))
+    assert 'ERROR PendingRollbackError' in first
+    assert 'ERROR' not in second
+    assert 'after an outage the workers of the daemon were restarted' in second
