@@ -17,6 +17,7 @@ from ase import Atoms
 from aiida_prospect.cli.codes import find_code, find_python
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.pool.composition import parse_composition
+from aiida_prospect.methods.pool.structures import check_order
 from aiida_prospect.workflows.search_inputs import LABEL_PREFIX
 
 # The surface that the benchmarks use where several know the elements.
@@ -83,9 +84,7 @@ def _check_crystal(atoms: Atoms, path: Path) -> None:
     """Refuse what a search could not compare with its minima at its end."""
     if not all(atoms.pbc) or atoms.cell.rank < 3:
         raise ValueError(f'{path} is not periodic in all directions: give a crystal with its cell, as CIF or POSCAR')
-    occupancies = [share for site in atoms.info.get('occupancy', {}).values() for share in site.values()]
-    if any(share < 1 for share in occupancies):
-        raise ValueError(f'{path} has partly occupied sites: give an ordered structure')
+    check_order(atoms, path)
 
 
 def label_options(

@@ -124,7 +124,7 @@ def test_structure_with_partly_occupied_sites(refuse, tmp_path):
     crystal.info['occupancy'] = {'0': {'Si': 0.5, 'Ge': 0.5}, '1': {'Si': 1.0}}
     crystal.arrays['spacegroup_kinds'] = np.arange(2)
     crystal.write(tmp_path / 'alloy.cif')
-    assert 'alloy.cif has partly occupied sites' in refuse('Si8', '--reference', str(tmp_path / 'alloy.cif'))
+    assert 'alloy.cif` has partly occupied sites' in refuse('Si8', '--reference', str(tmp_path / 'alloy.cif'))
 
 
 def test_misspelt_override(refuse, tmp_path):

@@ -42,6 +42,14 @@ def read_structures(paths: Iterable[Path | str]) -> Frames:
 def _check_atoms(atoms: Atoms, path: Path) -> None:
     if atoms.cell.rank < 3 or not len(atoms):
         raise ValueError(f'`{path}` holds a structure without three lattice vectors or without atoms: give a crystal')
+    check_order(atoms, path)
+
+
+def check_order(atoms: Atoms, path: Path) -> None:
+    """Refuse a crystal with partly occupied sites: ASE takes one of the elements for the whole site.
+
+    :raises ValueError: if it has some.
+    """
     occupancies = [share for site in atoms.info.get('occupancy', {}).values() for share in site.values()]
     if any(share < 1 for share in occupancies):
         raise ValueError(f'`{path}` has partly occupied sites: give an ordered structure')
