@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
-from aiida.orm import RemoteData
+from aiida.engine import CalcJob, CalcJobProcessSpec, ExitCode
+from aiida.orm import FolderData, RemoteData
 
 from aiida_prospect.calculations.runtime import copy_runtime
+from aiida_prospect.calculations.streams import verdict_of_scheduler
 
 
 class RunnerCalculation(CalcJob):
@@ -37,6 +38,13 @@ class RunnerCalculation(CalcJob):
     def error_filename(cls) -> str:
         """Return the name of the file with the error stream."""
         return f'{cls.STEM}.err'
+
+    def parse_scheduler_output(self, retrieved: FolderData) -> ExitCode | None:
+        """Return what the scheduler says of the end of the job, also where its streams are no UTF-8."""
+        try:
+            return super().parse_scheduler_output(retrieved)
+        except UnicodeDecodeError:
+            return verdict_of_scheduler(self.node, retrieved)
 
     def calc_info(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from aiida.parsers import Parser
 
 from aiida_prospect.calculations.runners.evaluate import STATISTICS
+from aiida_prospect.calculations.streams import read_stream
 from aiida_prospect.common.frames import Frames
 
 LINES_SHOWN = 5
@@ -33,10 +34,9 @@ class RunnerParser(Parser):
 
     def last_words(self) -> str:
         """Return the end of what the job wrote to its error stream."""
-        name = self.node.process_class.error_filename()
-        if name not in self.retrieved.base.repository.list_object_names():
+        said = read_stream(self.retrieved, self.node.process_class.error_filename())
+        if said is None:
             return 'not even an error stream'
-        said = self.retrieved.base.repository.get_object_content(name, 'rb').decode(errors='replace')
         lines = said.strip().splitlines()
         return ' | '.join(lines[-LINES_SHOWN:]) or 'the error stream is empty'
 

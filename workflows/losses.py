@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common import exceptions
 from aiida.engine import BaseRestartWorkChain, CalcJob, ProcessSpec
 
+from aiida_prospect.calculations.streams import verdict_of_scheduler
 from aiida_prospect.common.enums import JobLoss
 from aiida_prospect.methods.escalation import Demand, Escalation, next_demand
 from aiida_prospect.workflows.delivery import PatientProcess
@@ -27,9 +27,10 @@ def loss_of(node: orm.ProcessNode, others: Mapping[int, JobLoss] | None = None) 
     :param others: what exit statuses of the job itself mean.
     """
     if node.exit_status and isinstance(node, orm.CalcJobNode) and node.exit_status not in LOSSES:
-        verdict = verdict_of_scheduler(node)
-        if verdict in LOSSES:
-            return LOSSES[verdict]
+        # The exit status of the parser has replaced it: of a job that was killed that its output is incomplete.
+        verdict = verdict_of_scheduler(node, node.get_retrieved_node())
+        if verdict is not None and verdict.status in LOSSES:
+            return LOSSES[verdict.status]
     return {**LOSSES, **(others or {})}.get(node.exit_status)
 
 
@@ -38,26 +39,6 @@ def how_it_ended(node: orm.ProcessNode) -> str:
     if node.exit_status is not None:
         return f'{node.exit_status}: {node.exit_message}'
     return ': '.join([node.process_state.value, *(node.exception or '').strip().splitlines()[-1:]])
-
-
-def verdict_of_scheduler(job: orm.CalcJobNode) -> int | None:
-    """Return the exit status that the scheduler gives a job.
-
-    That of the parser replaces it, so of a job that was killed nothing is left but that its output is incomplete.
-    """
-    if job.computer is None:
-        return None
-    details = job.get_detailed_job_info()
-    if details is not None and details.get('retval', 0) != 0:
-        details = None
-    try:
-        verdict = job.computer.get_scheduler().parse_output(
-            details, job.get_scheduler_stdout() or '', job.get_scheduler_stderr() or ''
-        )
-    except (exceptions.FeatureNotAvailable, TypeError, ValueError, KeyError):
-        # The scheduler does not tell, or not in the words that its plugin knows.
-        return None
-    return None if verdict is None else int(verdict.status)
 
 
 def demand_after(

@@ -17,15 +17,20 @@ from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.lammps_potentials import calculator
 
+SCHEDULER_STREAMS = ('_scheduler-stdout.txt', '_scheduler-stderr.txt')
+
 
 @pytest.fixture
 def stillinger_weber(aiida_profile):
     return PotentialData.from_calculator('lammps', {'potential': 'Si_Stillinger_Weber'}, elements=['Si'])
 
 
-def evaluate(code, frames, *potentials):
+def evaluate(code, frames, *potentials, **options):
     inputs = {f'potential_{i:02d}': potential for i, potential in enumerate(potentials)}
-    return run_get_node(EvaluateCalculation, code=code, frames=DatasetData(frames), potentials=inputs)
+    metadata = {'options': options}
+    return run_get_node(
+        EvaluateCalculation, code=code, frames=DatasetData(frames), potentials=inputs, metadata=metadata
+    )
 
 
 def test_job_gives_what_the_calculator_gives(python_code, silicon_frames, stillinger_weber):
@@ -62,6 +67,14 @@ def test_frame_that_fails_keeps_its_place(python_code, silicon_frames, generate_
     assert evaluated.known('status').tolist() == ['ok', 'failed', 'ok']
     assert 'Si' in evaluated.known('reason')[1]
     assert np.isnan(evaluated.energy).tolist() == [False, True, False]
+
+
+def test_a_shell_that_speaks_another_encoding_does_no_harm(python_code, silicon_frames, stillinger_weber):
+    said = r"printf 'caf\351\n' | tee /dev/stderr"
+    _, node = evaluate(python_code, silicon_frames(1), stillinger_weber, prepend_text=said)
+    streams = [node.outputs.retrieved.base.repository.get_object_content(name, 'rb') for name in SCHEDULER_STREAMS]
+    assert streams == [b'caf\xe9\n'] * 2
+    assert node.is_finished_ok, node.exception
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.collect_quantumespresso import collect_quantumespresso
+from aiida_prospect.calculations.streams import read_stream
 from aiida_prospect.common.enums import LabelStatus, LabelTask
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.labels_quantumespresso import input_settings
@@ -253,11 +254,11 @@ class QuantumEspressoLabelWorkChain(PluginLabelWorkChain):
 
     def complaint_of(self, run: orm.CalcJobNode) -> str:
         """Return what pw.x wrote into the file that it writes when it gives up."""
-        if 'retrieved' not in run.outputs or 'CRASH' not in run.outputs.retrieved.base.repository.list_object_names():
+        crash = read_stream(run.get_retrieved_node(), 'CRASH')
+        if crash is None:
             return ''
-        lines = run.outputs.retrieved.base.repository.get_object_content('CRASH').splitlines()
-        said = [line.strip() for line in lines if line.strip() and not line.strip().startswith('%')]
-        return ' '.join(dict.fromkeys(said)) or 'pw.x gave up'
+        lines = [line.strip() for line in crash.splitlines()]
+        return ' '.join(dict.fromkeys(line for line in lines if line and not line.startswith('%'))) or 'pw.x gave up'
 
     def judge(self, process: orm.ProcessNode, runs: list[orm.CalcJobNode]) -> tuple[LabelStatus, str]:
         """Return the status of a frame and the reason for it."""

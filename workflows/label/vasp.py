@@ -13,6 +13,7 @@ from aiida.engine import ProcessBuilder, ProcessSpec
 from aiida.plugins import WorkflowFactory
 
 from aiida_prospect.calculations.functions.collect_vasp import collect_vasp
+from aiida_prospect.calculations.streams import read_stream
 from aiida_prospect.common.enums import LabelTask
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.labels_vasp import incar_settings
@@ -228,14 +229,8 @@ class VaspLabelWorkChain(PluginLabelWorkChain):
 
     def complaint_of(self, run: orm.CalcJobNode) -> str:
         """Return the line in which VASP says that it gives up."""
-        if 'retrieved' not in run.outputs:
-            return ''
-        repository = run.outputs.retrieved.base.repository
-        name = run.process_class._VASP_OUTPUT
-        if name not in repository.list_object_names():
-            return ''
-        lines = repository.get_object_content(name).splitlines()
-        return next((line.strip(' |') for line in lines if COMPLAINT.search(line)), '')
+        said = read_stream(run.get_retrieved_node(), run.process_class._VASP_OUTPUT) or ''
+        return next((line.strip(' |') for line in said.splitlines() if COMPLAINT.search(line)), '')
 
 
 def find_encut(

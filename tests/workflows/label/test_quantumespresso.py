@@ -150,6 +150,17 @@ def test_a_run_whose_output_is_missing_or_cut_short_is_a_loss(label_quantumespre
         assert process._loss_of(WorkChainNode(), run) is JobLoss.SILENT, name
 
 
+def test_last_words_in_another_encoding_are_quoted(label_quantumespresso, silicon_frames, ended):
+    process = instantiate_process(get_manager().get_runner(), label_quantumespresso(silicon_frames(1)))
+    run = ended(EXIT_CODES.ERROR_OUTPUT_STDOUT_INCOMPLETE, 'quantumespresso.pw')
+    retrieved = FolderData()
+    retrieved.base.repository.put_object_from_bytes(b' %%%%\n  cannot open /scratch/andr\xe9\n %%%%\n', 'CRASH')
+    retrieved.base.links.add_incoming(run, LinkType.CREATE, 'retrieved')
+    retrieved.store()
+    assert process.complaint_of(run) == 'cannot open /scratch/andr\ufffd'
+    assert process._loss_of(WorkChainNode(), run) is None
+
+
 def test_unknown_family_is_refused_with_what_is_there(label_quantumespresso, silicon_frames):
     with pytest.raises(ValueError, match=r'(?s)no family.*rrkj-pbe.*aiida-pseudo install'):
         run_get_node(label_quantumespresso(silicon_frames(1), pseudo_family='SSSP/9.9'))

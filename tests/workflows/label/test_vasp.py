@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.engine import run_get_node
+from aiida.common.links import LinkType
+from aiida.engine import ExitCode, run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
@@ -99,6 +102,17 @@ def test_a_job_that_was_cut_short_is_repeated(label_vasp, silicon_frames, task, 
     assert [Path(job.get_remote_workdir()).exists() for job in jobs] == [status != 0 for status in statuses]
     cells = [np.array(job.inputs.structure.cell) for job in jobs]
     assert np.allclose(cells[0], cells[1]) == (task == 'single_point')
+
+
+def test_last_words_in_another_encoding_are_quoted(label_vasp, silicon_frames, ended):
+    process = instantiate_process(get_manager().get_runner(), label_vasp(silicon_frames(1, n_atoms=2)))
+    run = ended(ExitCode(1001, 'crashed'), 'vasp.vasp')
+    retrieved = orm.FolderData()
+    said = b' running in /scratch/andr\xe9\n |  VERY BAD NEWS! internal error in \xe9  |\n'
+    retrieved.base.repository.put_object_from_bytes(said, 'vasp_output')
+    retrieved.base.links.add_incoming(run, LinkType.CREATE, 'retrieved')
+    retrieved.store()
+    assert process.complaint_of(run) == 'VERY BAD NEWS! internal error in \ufffd'
 
 
 def test_what_a_user_sets_reaches_the_program_and_atoms_keep_their_order(label_vasp):
