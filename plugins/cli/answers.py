@@ -30,6 +30,9 @@ def why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if left_out:
         cycles = ', '.join(map(str, left_out))
         yield f'Left out of the training in cycles: {cycles}; in the last because {left_out[max(left_out)]}'
+    for cycle, other in training['other_label_in_cycles'].items():
+        energy = number(other['energy_per_atom'], 4)
+        yield f'In cycle {cycle} the training had another label, which was replaced since: {energy} eV/atom'
     ranks = ', '.join(map(str, answer['minima']))
     yield f'Minima from the same crystal: {ranks}' if ranks else 'No minimum descends from the same crystal.'
 

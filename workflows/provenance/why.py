@@ -11,11 +11,13 @@ from aiida import orm
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.workflows.provenance.costs_of_labels import labellings
-from aiida_prospect.workflows.provenance.cycles import Candidate, Cycle, candidates_of, load_cycles
+from aiida_prospect.workflows.provenance.cycles import CYCLE, Candidate, Cycle, candidates_of, load_cycles
 from aiida_prospect.workflows.provenance.labels import WAITING, describe_labels, known
 
 # Atoms that moved by less, Å, were not displaced on purpose.
 UNMOVED = 1e-6
+# What a training takes of a label.
+LABEL = ('energy', 'forces', 'stress')
 
 
 def explain(search: orm.WorkChainNode, index: int, cycle: int | None = None) -> dict[str, Any]:
@@ -24,7 +26,8 @@ def explain(search: orm.WorkChainNode, index: int, cycle: int | None = None) -> 
     :param index: of the candidate among all of the search, from 0; with ``cycle`` among those of that cycle.
     :return: for JSON: what it is (``origin``, ``formula``, …), why it was chosen (``reason``, ``strategy``), from which
         ``pool`` and ``cluster``, the potentials that it was ``seen_by`` and their ``prediction``, the ``label``, the
-        ``training`` sets that took it in or left it out, and the ``minima`` that descend from the same crystal.
+        ``training`` sets that took it in or left it out, with what they had in place of a label that was corrected
+        later, and the ``minima`` that descend from the same crystal.
         Energies in eV, per atom where the name says so; forces in eV/Å.
     :raises ValueError: if the process is no search, or there is no such candidate.
     """
@@ -142,19 +145,34 @@ def _label(cycle: Cycle, frame: int) -> dict[str, Any]:
 
 
 def _training(cycles: Mapping[int, Cycle], home: Cycle, frame: int) -> dict[str, Any]:
-    """Return the cycles whose ensembles were trained on a label, and the reasons of those that left it out."""
-    used, left_out = [], {}
-    labels = home.frames('labels')
-    usable = labels is not None and labels.known('status')[frame] == LabelStatus.OK.value
+    """Return the cycles whose ensembles were trained on a candidate, and the reasons of those that left it out.
+
+    A label may have been corrected since: then what an ensemble saw in its place is told as well.
+    """
+    used, left_out, others = [], {}, {}
+    now, name = home.frames('labels'), f'{CYCLE}{home.number:02d}'
     for cycle in cycles.values():
-        if cycle.number < home.number or 'acceptance' not in cycle.outputs or not usable:
+        seen = _trained_on(cycle, name)
+        if now is None or seen is None or seen.known('status')[frame] != LabelStatus.OK.value:
             continue
-        rejected = cycle.outputs['acceptance']['rejected'].get(f'cycle_{home.number:02d}', {})
+        rejected = cycle.outputs['acceptance']['rejected'][name]
         if str(frame) in rejected:
             left_out[cycle.number] = rejected[str(frame)]
         else:
             used.append(cycle.number)
-    return {'used_in_cycles': used, 'left_out_in_cycles': left_out}
+        if not _is_same_label(seen[frame], now[frame]):
+            others[cycle.number] = describe_labels(seen)[frame]
+    return {'used_in_cycles': used, 'left_out_in_cycles': left_out, 'other_label_in_cycles': others}
+
+
+def _trained_on(cycle: Cycle, name: str) -> Frames | None:
+    """Return a set of labels as the training of a cycle was given it; ``None`` if it was not."""
+    cleaning = cycle.outputs['acceptance'].creator if 'acceptance' in cycle.outputs else None
+    return cleaning.inputs[name].frames if cleaning is not None and name in cleaning.inputs else None
+
+
+def _is_same_label(one: Frames, other: Frames) -> bool:
+    return all(np.array_equal(one.known(name), other.known(name), equal_nan=True) for name in LABEL)
 
 
 def _descendants(search: orm.WorkChainNode, origin: str) -> list[int]:

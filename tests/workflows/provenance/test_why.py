@@ -6,8 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from aiida.orm import Dict
 
+from aiida_prospect.calculations.functions.clean_labels import clean_labels
 from aiida_prospect.cli.root import cmd_root
+from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.workflows.provenance.why import explain
 
 
@@ -68,6 +71,38 @@ def test_numbers_go_on_over_a_restart(search, restarted_search):
         before, after = explain(search, index), explain(restarted_search, index)
         for key in ('cycle', 'frame', 'origin', 'reason', 'formula'):
             assert after[key] == before[key]
+
+
+@pytest.fixture
+def corrected_search(make_search, make_labels, outputs_of, take_up):
+    """Return a search whose first cycles were trained on other labels than it has today, and its third one on those."""
+
+    def train(labels):
+        return clean_labels(parameters=Dict({}), **labels)
+
+    outputs = outputs_of((0, 1), 9)
+    outputs['cycle_00__labels'] = make_labels(1, 91, 'failed')
+    names = ('cycle_00', 'cycle_01')
+    outputs |= {'cycle_01__acceptance': train({name: outputs[f'{name}__labels'] for name in names})}
+    first = make_search({}, outputs)
+    frames = first.outputs.cycle_01.labels.frames
+    moved = DatasetData(frames.replace(energy=frames.energy + np.array([0, 1])))
+    today = {'cycle_00': make_labels(1, 91).store(), 'cycle_01': moved.store()}
+    return first, take_up(first, 1, today, {**outputs_of((2,), 10), 'cycle_02__acceptance': train(today)})
+
+
+def test_an_ensemble_saw_the_labels_of_its_time(corrected_search, capsys):
+    first, second = corrected_search
+    same, moved, repaired = (explain(second, *place)['training'] for place in ((0, 1), (1, 1), (0, 0)))
+    before = first.outputs.cycle_01.labels.frames.energy_per_atom
+    assert (same['used_in_cycles'], same['other_label_in_cycles']) == ([1, 2], {})
+    assert (moved['used_in_cycles'], list(moved['other_label_in_cycles'])) == ([1, 2], [1])
+    assert moved['other_label_in_cycles'][1]['energy_per_atom'] == before[1]
+    assert repaired == {'used_in_cycles': [2], 'left_out_in_cycles': {}, 'other_label_in_cycles': {}}
+    assert explain(first, 1, 1)['training']['other_label_in_cycles'] == {}
+    cmd_root.main(['why', str(second.pk), '2'], prog_name='aiida-prospect', standalone_mode=False)
+    sentence = f'In cycle 1 the training had another label, which was replaced since: {before[1]:.4f} eV/atom'
+    assert sentence in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
