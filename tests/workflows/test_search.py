@@ -21,6 +21,7 @@ from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.figures import draw_search
 from aiida_prospect.methods.labels import count_labels
+from aiida_prospect.workflows.protocols import merge
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
 from aiida_prospect.workflows.provenance.progress import STAGES, stage_in_words
 from aiida_prospect.workflows.search import SearchWorkChain
@@ -141,6 +142,27 @@ def test_a_restart_of_a_restart_keeps_the_labels_of_both(search, restarted_searc
     earlier = SearchWorkChain.get_builder_restart(restarted_search, 0)
     assert earlier.restart.pool.uuid == search.outputs.cycle_00.pool.uuid
     assert set(earlier.restart.labels) == {'cycle_00'}
+
+
+def test_a_restart_asks_again_for_labels_of_which_none_was_of_use(make_builder, python_code):
+    label = {'code': python_code, 'calculator': 'no_such_package.module:factory', 'arguments': {}}
+    broken, mended = make_builder(label_options=label), make_builder()
+    # With fewer crystals than it needs labels it ends after its first labels, which saves time.
+    broken.pool.parameters = orm.Dict({**broken.pool.parameters.get_dict(), 'n_structures': 6})
+    parameters = {'min_usable': 7, 'selection': {'n_initial': 7}}
+    broken.parameters = orm.Dict(merge(broken.parameters.get_dict(), parameters))
+    first = run_get_node(broken)[1]
+    assert first.exit_status == SearchWorkChain.exit_codes.ERROR_LABEL_FAILED.status
+    assert set(first.outputs.cycle_00.labels.frames.status) == {'failed'}
+    builder = SearchWorkChain.get_builder_restart(first)
+    assert dict(builder.restart.labels) == {}
+    builder.label = mended.label
+    second = run_get_node(builder)[1]
+    labels = second.outputs.cycle_00.labels.frames
+    assert set(labels.status) == {'ok'}
+    assert len(labels) == len(first.outputs.cycle_00.labels)
+    handed_on = SearchWorkChain.get_builder_restart(second).restart.labels
+    assert {name: node.uuid for name, node in handed_on.items()} == {'cycle_00': second.outputs.cycle_00.labels.uuid}
 
 
 def test_restart_from_a_cycle_that_was_never_reached(search):
