@@ -12,7 +12,7 @@ from aiida_prospect.calculations.runners import stages
 from aiida_prospect.parsers.training import TrainParser
 
 KEPT = (
-    *('errors', 'n_training', 'n_validation', 'backend', 'n_coefficients', 'regularisation', 'seconds'),
+    *('errors', 'n_training', 'n_validation', 'n_left_out', 'backend', 'n_coefficients', 'regularisation', 'seconds'),
     'total_seconds',
 )
 

@@ -87,6 +87,7 @@ def fit_model(
         'errors': errors,
         'n_training': len(training),
         'n_validation': 0 if validation is None else len(validation),
+        'n_left_out': len(training) - len(found.used),
         'n_coefficients': len(found.coefficients),
         'regularisation': found.regularisation,
         'seconds': seconds,
@@ -103,10 +104,10 @@ def _test(
     model: Path, type_map: list[str], training: Frames, validation: Frames | None, found: Fit
 ) -> dict[str, dict[str, float]]:
     evaluator = PodEvaluator(model, type_map=type_map)
-    sample = stages.sample_of(training.select(found.used))
-    errors = {'training': model_errors(sample, evaluator.evaluate(sample))}
+    tested = {'training': stages.sample_of(training), 'fitted': stages.sample_of(training.select(found.used))}
     if validation is not None:
-        errors['validation'] = model_errors(validation, evaluator.evaluate(validation))
+        tested['validation'] = validation
+    errors = {name: model_errors(frames, evaluator.evaluate(frames)) for name, frames in tested.items()}
     if found.left_out:
         errors['cross_validation'] = found.left_out
     bad = [f'{kind} of the {data} set' for data, known in errors.items() for kind, x in known.items() if x != x]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-FEWEST_VALIDATION_FRAMES = 10
+# Of fewer, one hard frame decides.
+FEWEST_UNSEEN_FRAMES = 10
 MAX_ATTEMPTS = 2
 UNITS = {'energy': 'eV/atom', 'energy_shifted': 'eV/atom', 'forces': 'eV/Å', 'virial': 'eV/atom'}
 
@@ -25,23 +26,28 @@ def judge_results(
 ) -> dict[str, Any]:
     """Tell which members of an ensemble are good.
 
-    :param results: of the trainings, by member.
+    :param results: of the trainings, by member: ``errors`` on ``training`` frames, the same for all, and perhaps on
+        ``validation`` frames and on those that the member was ``fitted`` to; ``n_training``, ``n_validation``,
+        ``total_seconds`` and perhaps ``n_left_out``, of how many training frames it was not fitted to.
     :param failures: why members have no result, by member.
     :param parameters: ``max_error_ratio``, see :func:`judge_members`.
     :param costs: core seconds by member, of all its trainings, also of those without a result; if it is not told, each
         member has been trained once, on one core.
     :return: ``accepted`` members, ``refused`` with the reason by member, ``errors`` by member and the frames that they
-        were ``tested_on``, ``seconds`` of the clock by member that has a result, ``core_seconds`` of all trainings
-        together, ``n_training``, ``n_validation``.
+        were ``tested_on``, the frames that verdicts were ``judged_on``, ``seconds`` of the clock by member that has a
+        result, ``core_seconds`` of all trainings together, ``n_training``, ``n_validation``.
     """
     seconds = {member: result['total_seconds'] for member, result in results.items()}
-    # Of a few frames one hard one decides; what was trained on tells at least which training failed.
-    common = all(result['n_validation'] >= FEWEST_VALIDATION_FRAMES for result in results.values())
-    tested_on = 'validation' if common else 'training'
+    tested_on = 'validation' if _are_enough(results, 'n_validation') else 'training'
+    # What was fitted to tells at least which fit failed.
+    few = tested_on == 'training' and not _are_enough(results, 'n_left_out')
+    judged_on = 'fitted' if few and all('fitted' in result['errors'] for result in results.values()) else tested_on
     errors = {member: result['errors'][tested_on] for member, result in results.items()}
-    refused = {**failures, **judge_members(errors, parameters.get('max_error_ratio') or {})}
+    judged = {member: result['errors'][judged_on] for member, result in results.items()}
+    refused = {**failures, **judge_members(judged, parameters.get('max_error_ratio') or {})}
     return {
         'tested_on': tested_on,
+        'judged_on': judged_on,
         'errors': errors,
         'accepted': sorted(set(errors) - set(refused)),
         'refused': refused,
@@ -52,10 +58,14 @@ def judge_results(
     }
 
 
+def _are_enough(results: Mapping[str, Mapping[str, Any]], count: str) -> bool:
+    return all(result.get(count, 0) >= FEWEST_UNSEEN_FRAMES for result in results.values())
+
+
 def judge_members(errors: Mapping[str, Mapping[str, float]], max_ratio: Mapping[str, float]) -> dict[str, str]:
     """Return why members are refused: an error is too many times larger than the median of the others'.
 
-    :param errors: by member, each with errors by name, on data common to all.
+    :param errors: by member, each with errors by name, on the same data or on as much of it.
     :param max_ratio: by name of an error, the largest ratio allowed.
     :return: the reasons, by member; those not refused are absent. A single member is refused only if an error is not
         finite.

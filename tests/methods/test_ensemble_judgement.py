@@ -38,3 +38,16 @@ def test_costs_change_no_verdict():
     ]
     assert [list(verdict['refused']) for verdict in verdicts] == [['c'], ['c']]
     assert verdicts[0]['accepted'] == verdicts[1]['accepted'] == ['a', 'b']
+
+
+@pytest.mark.parametrize(('n_left_out', 'judged_on', 'refused'), [(9, 'fitted', ['a']), (10, 'training', ['c'])])
+def test_labels_that_a_member_was_not_fitted_to_count_if_they_are_many(n_left_out, judged_on, refused):
+    """Of a few of them one that is hard would decide."""
+    fitted = {'a': 1.0, 'b': 0.1, 'c': 0.1}
+    results = {name: result(1.0, error=1.0 if name == 'c' else 0.1) | {'n_left_out': n_left_out} for name in fitted}
+    for name, error in fitted.items():
+        results[name]['errors']['fitted'] = {'forces': error}
+    judgement = judge_results(results, {}, {'max_error_ratio': {'forces': 2.0}})
+    assert (judgement['judged_on'], list(judgement['refused'])) == (judged_on, refused)
+    assert judgement['tested_on'] == 'training'
+    assert judgement['errors'] == {name: item['errors']['training'] for name, item in results.items()}

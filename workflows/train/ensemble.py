@@ -57,8 +57,9 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
 
     The work chain that trains a member takes ``training``, ``acceptance``, ``seed``, perhaps ``initial``, and whatever
     is in the namespace ``member``; it returns ``potential``, ``results`` (with ``errors`` on ``training`` and perhaps
-    on ``validation``, ``n_training``, ``n_validation``, ``total_seconds``) and perhaps ``learning_curve``. Its jobs
-    tell ``total_seconds`` in a ``results`` of theirs; else those that the scheduler saw are what they cost.
+    on ``validation``, ``n_training``, ``n_validation``, ``total_seconds``) and perhaps ``learning_curve``. Errors are
+    measured on the same frames for all members, also where each is trained on others. Its jobs tell ``total_seconds``
+    in a ``results`` of theirs; else those that the scheduler saw are what they cost.
     """
 
     @classmethod
