@@ -44,6 +44,8 @@ def _where_from(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f'Pool {pool["pk"]}: frame {pool["frame"]} of {pool["n_frames"]}, {relaxed}'
         if pool['displacement']:
             yield f'Its atoms were displaced by {pool["displacement"]:.2f} Å (root mean square) before it was labelled.'
+        if pool['strain']:
+            yield f'Its cell was strained by {100 * pool["strain"]:.1f} % (root mean square) before it was labelled.'
     if cluster and cluster['energy_above_lowest'] is not None:
         above = f'{1000 * cluster["energy_above_lowest"]:.0f} meV/atom above the lowest'
         yield f'Cluster {cluster["number"]} of {cluster["n_clusters"]}: {cluster["size"]} frames, {above}'

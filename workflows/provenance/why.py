@@ -14,7 +14,7 @@ from aiida_prospect.workflows.provenance.costs_of_labels import labellings
 from aiida_prospect.workflows.provenance.cycles import CYCLE, Candidate, Cycle, candidates_of, load_cycles
 from aiida_prospect.workflows.provenance.labels import WAITING, describe_labels, known
 
-# Atoms that moved by less, Å, were not displaced on purpose.
+# Atoms that moved by less, Å, were not displaced on purpose, nor cells strained that changed by less.
 UNMOVED = 1e-6
 # What a training takes of a label.
 LABEL = ('energy', 'forces', 'stress')
@@ -73,7 +73,9 @@ def _pool(cycle: Cycle, frame: Frames) -> dict[str, Any]:
     node = cycle.steps['select'].inputs.pool
     source = int(frame.known('source')[0])
     before = node.frames[source]
+    deformation = np.linalg.solve(before.cells[0], frame.cells[0])
     displacement = float(np.sqrt(np.mean(np.sum((frame.positions - before.positions) ** 2, axis=1))))
+    strain = float(np.sqrt(np.mean((deformation - np.eye(3)) ** 2)))
     return {
         'pk': node.pk,
         'n_frames': len(node),
@@ -81,6 +83,7 @@ def _pool(cycle: Cycle, frame: Frames) -> dict[str, Any]:
         'relaxation': None if before.status is None else str(before.status[0]),
         'steps': None if before.steps is None else int(before.steps[0]),
         'displacement': displacement if displacement > UNMOVED else 0.0,
+        'strain': strain if strain > UNMOVED else 0.0,
     }
 
 

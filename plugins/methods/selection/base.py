@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.linalg import expm
 from sklearn.metrics import pairwise_distances
 
 from aiida_prospect.common.frames import PER_ATOM, FloatArray, Frames, IntArray
@@ -162,6 +163,13 @@ class SelectionRequest:
             words.append(f'force deviation {self.force_deviation[index]:.2f} eV/Å')
         return ', '.join(words)
 
+    def describe_displacement(self, index: int, displacement: float) -> str:
+        """Return what :func:`displace` does to a frame in words, nothing if that is nothing."""
+        if not displacement:
+            return ''
+        strained = ' by a strain of its cell' if self.pool.n_atoms[index] == 1 else ''
+        return f', displaced by {displacement:.2f} Å{strained}'
+
 
 Strategy = Callable[[SelectionRequest], 'list[Choice]']
 
@@ -244,6 +252,8 @@ def _of_usual_volume(pool: Frames, central: float) -> np.ndarray:
 def displace(frames: Frames, sigma: float | Sequence[float] | FloatArray, rng: np.random.Generator) -> Frames:
     """Move atoms by Gaussian noise; frames that are moved forget what was known of them.
 
+    To displace the only atom of a cell would change nothing: its cell is strained, so that its images move as much.
+
     :param sigma: standard deviation of each Cartesian component, Å, one or one for each frame.
     """
     width = np.broadcast_to(np.asarray(sigma, dtype=float), (len(frames),))
@@ -251,6 +261,11 @@ def displace(frames: Frames, sigma: float | Sequence[float] | FloatArray, rng: n
         raise ValueError('`sigma` must not be negative')
     noise = rng.normal(size=frames.positions.shape) * width[frames.frame_of_atom][:, None]
     moved = {'positions': frames.positions + noise}
+    alone = np.flatnonzero((width > 0) & (frames.n_atoms == 1))
+    if len(alone):
+        moved['cells'] = frames.cells.copy()
+        moved['cells'][alone] = frames.cells[alone] @ _strains(frames.volumes[alone], width[alone], rng)
+        moved['positions'][frames.offsets[alone]] = frames.positions[frames.offsets[alone]]
     for name in ('energy', 'stress', 'energy_spread', 'energy_initial', 'forces', 'forces_spread'):
         value = getattr(frames, name)
         if value is not None:
@@ -258,3 +273,10 @@ def displace(frames: Frames, sigma: float | Sequence[float] | FloatArray, rng: n
             value[(width > 0)[frames.frame_of_atom] if name in PER_ATOM else width > 0] = np.nan
             moved[name] = value
     return frames.replace(**moved)
+
+
+def _strains(volumes: FloatArray, width: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return (n, 3, 3) symmetric deformations that change the distances to images, V^(1/3), by a displacement."""
+    noise = rng.normal(size=(len(volumes), 3, 3)) * (width / np.cbrt(volumes))[:, None, None]
+    # The exponential of a symmetric matrix never turns a cell inside out.
+    return np.asarray(expm((noise + noise.transpose(0, 2, 1)) / 2))

@@ -116,9 +116,7 @@ class _Selection:
         return self.bound[indices] + self.settings.energy_scale * crowding
 
     def _take(self, index: int, why: str, displacement: float) -> None:
-        words = f'{why}: {self.request.describe(index)}'
-        if displacement:
-            words += f', displaced by {displacement:.2f} Å'
+        words = f'{why}: {self.request.describe(index)}{self.request.describe_displacement(index, displacement)}'
         self.choices.append(Choice(index, words, displacement))
         distance = distances_to(self.request.fingerprints, self.request.fingerprints[index])
         self.distance = np.fmin(self.distance, distance)

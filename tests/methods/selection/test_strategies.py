@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.calibration import Calibration
@@ -285,6 +287,24 @@ def test_displacements_have_the_width_asked_for(pool):
     assert np.array_equal(displace(pool, 0.0, rng).positions, pool.positions)
     with pytest.raises(ValueError, match='negative'):
         displace(pool, -0.1, rng)
+
+
+def test_the_only_atom_of_a_cell_is_displaced_from_its_images(silicon_phases):
+    """Moved by itself it is the same crystal. Its images move by the width that was asked for, and the rest stays."""
+    cells = [bulk('Si', 'fcc', a=3.87).cell.array, silicon_phases['simple hexagonal'].cell.array[[1, 0, 2]]] * 500
+    alone = Frames.from_atoms([Atoms('Si', cell=cell, positions=[[1, 2, 0.5]], pbc=True) for cell in cells])
+    pair = Frames.from_atoms([silicon_phases['diamond']])
+    frames = Frames.concatenate([alone, pair])
+    moved = displace(frames.replace(energy=np.ones(len(frames))), 0.1, np.random.default_rng(0))
+    strain = np.linalg.solve(frames.cells, moved.cells)[:-1] - np.eye(3)
+    assert np.allclose(strain, strain.transpose(0, 2, 1))
+    stretch = np.diagonal(strain, axis1=1, axis2=2) * np.cbrt(frames.volumes[:-1, None])
+    assert np.std(stretch) == pytest.approx(0.1, rel=0.05)
+    assert np.mean(stretch) == pytest.approx(0, abs=0.01)
+    assert np.linalg.norm(fingerprints(moved[0], ['Si']) - fingerprints(frames[0], ['Si'])) > TOLERANCE
+    assert np.isnan(moved.energy).all()
+    assert np.array_equal(moved.cells[-1], frames.cells[-1])
+    assert displace(alone, 0.0, np.random.default_rng(0)).equals(alone)
 
 
 def test_bad_requests(request_of):

@@ -28,6 +28,7 @@ def test_every_candidate_has_the_reason_and_the_label_that_are_stored(search):
         assert answer['reason'] == candidates.reason[frame]
         assert answer['label']['status'] == labels.status[frame]
         assert answer['pool']['frame'] == candidates.source[frame]
+        assert answer['pool']['strain'] == 0
         assert json.loads(json.dumps(answer))['index'] == index
 
 
