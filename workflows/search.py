@@ -249,6 +249,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
                 pool=self.ctx.pool,
                 clusters=self.ctx.clusters,
                 parameters=orm.Dict(parameters),
+                **{f'own_{name}': node for name, node in self.inputs.pool.get('structures', {}).items()},
                 metadata={'call_link_label': f'{self._key}_refill'},
             )
             if node.is_finished_ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -70,10 +71,15 @@ def surplus(
     return marked
 
 
-def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[str, Any]) -> tuple[Frames, PoolReport]:
+def refill_from_parameters(
+    pool: Frames, labels: IntArray, parameters: Mapping[str, Any], own: Frames | None = None
+) -> tuple[Frames, PoolReport]:
     """Replace unusable frames, copies and high minima by new random crystals, see :func:`surplus` and :func:`refill`.
 
+    A user's own structure may be unusable to a poor ensemble only: it stays, and as it was given, for a better one.
+
     :param labels: (n_frames,), cluster of each frame.
+    :param own: what a user brought along, as it was when the pool was made.
     :param parameters: those of :class:`PoolSpec` and a ``seed``, the number of the ``cycle``, and ``keep_per_cluster``,
         ``keep_share``, ``keep_uncertain`` and ``max_new``; the values of ``n_structures`` and ``origin_prefix`` have no
         effect.
@@ -86,17 +92,33 @@ def refill_from_parameters(pool: Frames, labels: IntArray, parameters: Mapping[s
     rng = generator_for(values.pop('seed', None), values['origin_prefix'])
     limits = {name: values.pop(name) for name in ('keep_per_cluster', 'keep_share')}
     limits['keep_uncertain'] = values.pop('keep_uncertain', True)
-    # A user's own structure may be unusable to a poor ensemble only; a better one is to relax it again.
-    kept = is_lost(pool, labels) | (is_own(pool) & (labels == NO_MINIMUM))
-    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), kept=kept)
-    return refill(pool, marked, PoolSpec.from_parameters(values), rng)
+    lost, unusable = is_lost(pool, labels), is_own(pool) & (labels == NO_MINIMUM)
+    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), kept=lost | unusable)
+    spec = PoolSpec.from_parameters(values)
+    return refill(_as_given(pool, unusable & ~lost, own, spec), marked, spec, rng)
 
 
 def is_own(pool: Frames) -> NDArray[np.bool_]:
     """Tell which frames are structures that a user brought along: (n_frames,)."""
-    if pool.origin is None:
-        return np.zeros(len(pool), dtype=bool)
-    return np.array([origin.startswith(f'{OWN}-') for origin in pool.origin.tolist()], dtype=bool)
+    return np.array([bool(name) for name in _own_names(pool)], dtype=bool)
+
+
+def _own_names(pool: Frames) -> list[str]:
+    """Return the names of a user's own structures without what a pool puts before them, empty for others."""
+    origins = [''] * len(pool) if pool.origin is None else pool.origin.tolist()
+    found = [re.search(rf'{OWN}-\d+$', origin) for origin in origins]
+    return [match.group() if match else '' for match in found]
+
+
+def _as_given(pool: Frames, marked: NDArray[np.bool_], own: Frames | None, spec: PoolSpec) -> Frames:
+    """Return a pool with some of the own structures as they were given, and no more known of them."""
+    if own is None or not marked.any():
+        return pool
+    given, _ = generate(replace(spec, n_structures=0, origin_prefix=''), np.random.default_rng(0), own)
+    place = {name: len(pool) + index for index, name in enumerate(_own_names(given))}
+    names, order = _own_names(pool), np.arange(len(pool))
+    order[marked] = [place.get(names[index], index) for index in np.flatnonzero(marked)]
+    return Frames.concatenate([pool, given]).select(order).replace(origin=pool.origin)
 
 
 def is_lost(pool: Frames, labels: IntArray) -> NDArray[np.bool_]:

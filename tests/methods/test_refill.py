@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from aiida_prospect.methods.pool.generate import generate
+from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.pool.generate import generate, generate_from_parameters
 from aiida_prospect.methods.pool.spec import PoolSpec
 from aiida_prospect.methods.refill import is_new, refill, refill_from_parameters, surplus
 
@@ -74,6 +75,32 @@ def test_own_structures_stay_as_long_as_they_are_no_minima(pool):
         [f'own-{i:06d}' for i in (0, 1, 2)],
         [f'own-{i:06d}' for i in (0, 1, 3)],
     )
+
+
+@pytest.mark.parametrize('prefix', ['', 'mine-'])
+def test_own_structures_that_collapsed_are_as_they_were_given(pool, prefix):
+    given = pool.select([0, 1, 2, 1, 3])
+    given = Frames(given.numbers, given.offsets, given.positions, given.cells)
+    spec = {'composition': {'Si': 4}, 'n_structures': 3, 'seed': 5}
+    begun, _ = generate_from_parameters({**spec, 'origin_prefix': prefix}, given)
+    labels = np.array([-1, 0, -1, -1, -1, 1, 2])
+    # The last of the own ones was not relaxed, because its job was lost: it goes on from where it is.
+    status = ['unphysical', 'converged', 'unphysical', 'unfinished', 'unphysical', 'converged', 'converged']
+    relaxed = begun.replace(
+        positions=0.5 * begun.positions, cells=0.5 * begun.cells, status=status, energy=np.full(7, -1.0)
+    )
+    values = {**spec, 'cycle': 3, 'keep_share': 1.0, 'keep_per_cluster': 1, 'origin_prefix': prefix}
+    filled, _ = refill_from_parameters(relaxed, labels, values, given)
+    back, stays = [0, 2], [1, 3, 5, 6]
+    assert filled.select(back).origin.tolist() == begun.select(back).origin.tolist()
+    assert np.array_equal(filled.select(back).positions, begun.select(back).positions)
+    assert np.array_equal(filled.select(back).cells, begun.select(back).cells)
+    assert np.isnan(filled.select(back).energy).all()
+    assert set(filled.select(back).status) == {''}
+    assert filled.select(stays).equals(relaxed.select(stays))
+    assert filled.origin[4].startswith('c03-')
+    unknown, _ = refill_from_parameters(relaxed, labels, values)
+    assert unknown.select(back).equals(relaxed.select(back))
 
 
 def test_misuse_is_refused(pool):

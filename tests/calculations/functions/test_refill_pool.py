@@ -1,6 +1,7 @@
 import numpy as np
 from aiida import orm
 from aiida.plugins import CalculationFactory
+from ase.build import bulk
 
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.workflows.protocols import load_protocol
@@ -31,3 +32,20 @@ def test_refusal_has_a_status_and_says_why():
     _, node = refill_pool.run_get_node(pool, clusters, orm.Dict(parameters))
     assert node.exit_status == 201
     assert 'keep_per_cluster' in node.exit_message
+
+
+def test_own_structures_are_found_again_in_the_order_of_their_names():
+    values = {**load_protocol('pool', 'fast', {'n_structures': 2}), 'composition': {'Si': 2}, 'seed': 3}
+    own = {
+        'b': orm.StructureData(ase=bulk('Si', 'diamond', a=5.4)),
+        'a': orm.StructureData(ase=bulk('Si', 'sc', a=2.5)),
+    }
+    pool = generate_pool(orm.Dict(values), **own)['pool']
+    collapsed = DatasetData(pool.frames.replace(positions=pool.frames.positions / 2, cells=pool.frames.cells / 2))
+    clusters = orm.ArrayData({'labels': np.array([-1, -1, 0, 1])})
+    parameters = {**values, 'keep_per_cluster': 1, 'keep_share': 1.0, 'cycle': 1}
+    named = {f'own_{name}': node for name, node in own.items()}
+    filled, node = refill_pool.run_get_node(collapsed, clusters, orm.Dict(parameters), **named)
+    assert node.is_finished_ok
+    assert filled.frames.select([0, 1]).equals(pool.frames.select([0, 1]))
+    assert filled.frames.select([2, 3]).equals(collapsed.frames.select([2, 3]))
