@@ -10,6 +10,7 @@ import spglib
 from aiida_prospect.common.enums import Choice
 from aiida_prospect.common.frames import FloatArray
 from aiida_prospect.methods.pool.recipe import Recipe, Refused
+from aiida_prospect.methods.relaxation.sanity import heights
 
 # Width of the logarithm of the edges, as in PyXtal: two thirds of the ratios of two edges are below 1.6.
 EDGE_WIDTH = 0.35
@@ -82,6 +83,16 @@ def reduce_cell(cell: FloatArray) -> FloatArray:
     """Return Niggli's cell of the same lattice, in the same orientation."""
     reduced = spglib.niggli_reduce(cell)
     return cell if reduced is None else np.asarray(reduced)
+
+
+def unskewed(cells: FloatArray) -> FloatArray:
+    """Return (n, 3, 3) cells with Niggli's in place of those that are flatter: a relaxation takes those for collapsed.
+
+    The atoms may stay where they are.
+    """
+    reduced = np.array([reduce_cell(cell) for cell in cells]).reshape(-1, 3, 3)
+    flatter = heights(cells) < (1 - ANGLE_TOLERANCE) * heights(reduced)
+    return np.where(flatter[:, None, None], reduced, cells)
 
 
 def check_cell(cell: FloatArray, recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.pool.cells import check_cell, reduce_cell
+from aiida_prospect.methods.pool.cells import check_cell, reduce_cell, unskewed
 from aiida_prospect.methods.pool.constraints import check_packing, explain
 from aiida_prospect.methods.pool.distances import first_conflict
 from aiida_prospect.methods.pool.duplicates import Register
@@ -53,7 +53,8 @@ def generate(spec: PoolSpec, rng: np.random.Generator, own: Frames | None = None
     few free parameters has only so many different crystals), the others fill up; if all are exhausted the pool is
     shorter than asked for. The report notes both.
 
-    :param own: structures to begin with, of the same composition; they are kept as they are, but for duplicates.
+    :param own: structures to begin with, of the same composition; they are kept as they are, but for duplicates and
+        lattice vectors that make a skew cell.
     :return: frames with :attr:`~aiida_prospect.common.frames.Frames.origin`, and what was refused.
     :raises PoolError: if no crystal at all can be made, with the constraint that stands against it.
     :raises ValueError: if the own structures have another composition.
@@ -98,7 +99,7 @@ def _own_frames(
         else:
             report.refuse(OWN, 'duplicate')
     chosen = own.select(kept)
-    bare = Frames(chosen.numbers, chosen.offsets, chosen.positions, chosen.cells)
+    bare = Frames(chosen.numbers, chosen.offsets, chosen.positions, unskewed(chosen.cells))
     return [bare], [f'{spec.origin_prefix}{OWN}-{index:06d}' for index in range(len(kept))]
 
 

@@ -12,6 +12,8 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.pool.generate import generate
 from aiida_prospect.methods.pool.recipe import PoolError
 from aiida_prospect.methods.pool.spec import PoolKind, PoolSpec
+from aiida_prospect.methods.relaxation.sanity import heights, unphysical
+from aiida_prospect.methods.relaxation.settings import Sanity
 
 KINDS = [kind.value for kind in PoolKind]
 FORMULAS = {'Si': {'Si': 8}, 'NaCl': {'Na': 4, 'Cl': 4}, 'Al2O3': {'Al': 4, 'O': 6}, 'GaAs': {'Ga': 1, 'As': 1}}
@@ -120,6 +122,20 @@ def test_own_structures_come_first_as_they_are_and_keep_copies_out():
     assert len(pool) == 7
     with pytest.raises(ValueError, match='own structure 1 is NaCl'):
         make({'Si': 8}, 5, own=Frames.from_atoms([diamond, salt]))
+
+
+def test_own_structures_with_skew_cells_are_the_same_crystals_and_can_be_relaxed():
+    diamond = bulk('Si', cubic=True)
+    diamond.rattle(0.1, seed=1)
+    skew = diamond.copy()
+    skew.set_cell(np.array([[0, 1, 0], [1, 5, 0], [-4, 3, 1]]) @ diamond.cell.array)
+    given = Frames.from_atoms([skew])
+    assert heights(given.cells) < Sanity().height < heights(Frames.from_atoms([diamond]).cells)
+    pool, _ = make({'Si': 8}, 0, own=given)
+    broken = unphysical(pool.numbers, pool.offsets, pool.positions, pool.cells, pool.volumes, Sanity())
+    assert broken == {}
+    distances = [np.sort(neighbor_list('d', frames.to_atoms()[0], 6.0)) for frames in (given, pool)]
+    assert np.allclose(*distances)
 
 
 def test_distances_and_volume_that_the_user_gives_are_taken():
