@@ -76,7 +76,8 @@ def refill_from_parameters(
 ) -> tuple[Frames, PoolReport]:
     """Replace unusable frames, copies and high minima by new random crystals, see :func:`surplus` and :func:`refill`.
 
-    A user's own structure may be unusable to a poor ensemble only: it stays, and as it was given, for a better one.
+    A user's own structure may be unusable or uncertain to a poor ensemble only: it stays for a better one, if unusable
+    as it was given.
 
     :param labels: (n_frames,), cluster of each frame.
     :param own: what a user brought along, as it was when the pool was made.
@@ -92,10 +93,11 @@ def refill_from_parameters(
     rng = generator_for(values.pop('seed', None), values['origin_prefix'])
     limits = {name: values.pop(name) for name in ('keep_per_cluster', 'keep_share')}
     limits['keep_uncertain'] = values.pop('keep_uncertain', True)
-    lost, unusable = is_lost(pool, labels), is_own(pool) & (labels == NO_MINIMUM)
-    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), kept=lost | unusable)
+    lost, no_minimum = is_lost(pool, labels), is_own(pool) & (labels < 0)
+    marked = surplus(labels, energies, **limits, limit=values.pop('max_new', None), kept=lost | no_minimum)
     spec = PoolSpec.from_parameters(values)
-    return refill(_as_given(pool, unusable & ~lost, own, spec), marked, spec, rng)
+    unusable = no_minimum & (labels == NO_MINIMUM) & ~lost
+    return refill(_as_given(pool, unusable, own, spec), marked, spec, rng)
 
 
 def is_own(pool: Frames) -> NDArray[np.bool_]:
