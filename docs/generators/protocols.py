@@ -39,10 +39,12 @@ def section(name: str) -> str:
     ]
     order = {path: number for number, path in enumerate(paths(content['default_inputs']))}
     rows.sort(key=lambda row: order.get(row[0].strip('`'), len(order)))
-    free = ', '.join(f'`{item}`' for item in content.get('free', ()))
+    free, nullable = (', '.join(f'`{item}`' for item in content.get(key, ())) for key in ('free', 'nullable'))
     intro = [f'## {name}\n', f'{heading(text)}\n', '\n'.join(said) + '\n']
     if free:
         intro.append(f'Any key may be added under {free}.\n')
+    if nullable:
+        intro.append(f'`null` may stand for {nullable}, and for what is `null` here.\n')
     return '\n'.join([*intro, table(('key', *described, ''), rows)])
 
 

@@ -106,6 +106,9 @@ def test_formula_in_place_of_a_composition(make_builder):
     [
         ({'search': {'hole_depth': '5e-1'}}, "`hole_depth` is '5e-1', expected a number"),
         ({'search': {'budget': 100}}, '`budget` is 100, expected a section'),
+        ({'explore': {'parameters': {'sanity': None}}}, '`parameters.sanity` is null, expected a section'),
+        ({'label': {'max_failed_fraction': None}}, '`max_failed_fraction` is null, expected a number'),
+        ({'train': {'ensemble': {'min_models': None}}}, '`ensemble.min_models` is null'),
         ({'search': {'ranking': {'symprek': 0.1}}}, '`ranking.symprek` is unknown; known here: angle_tol'),
     ],
 )

@@ -19,21 +19,22 @@ def load_protocol(name: str, protocol: str | None = None, overrides: Mapping[str
 
     A file has the keys ``default_inputs``, ``default_protocol`` and ``protocols``; each of the latter has a
     ``description`` and otherwise only differences. Keys listed under ``free`` may be overridden by mappings of any
-    content.
+    content, and nothing (``null``) may stand for those listed under ``nullable`` and for what is nothing by default.
 
     :param name: of the file in this folder, without its ending.
     :param protocol: ``None`` for the default one.
     :param overrides: merged over the protocol, nested mappings key by key.
-    :raises ProtocolError: if the protocol is unknown or an override is misspelt.
+    :raises ProtocolError: if the protocol is unknown, or an override is misspelt or of another kind.
     """
     content = yaml.safe_load(files(__name__).joinpath(f'{name}.yaml').read_text())
     chosen = protocol or content['default_protocol']
     if chosen not in content['protocols']:
         raise ProtocolError(f'`{chosen}` is no protocol of `{name}`; choose one of: {", ".join(content["protocols"])}')
     difference = {key: value for key, value in content['protocols'][chosen].items() if key != 'description'}
-    free = tuple(content.get('free', ()))
-    values = merge(content['default_inputs'], difference, where=f'protocol `{chosen}` of `{name}`', free=free)
-    return merge(values, overrides or {}, where=f'overrides of `{name}`', free=free)
+    free, nullable = (tuple(content.get(key, ())) for key in ('free', 'nullable'))
+    where = f'protocol `{chosen}` of `{name}`'
+    values = merge(content['default_inputs'], difference, where=where, free=free, nullable=nullable)
+    return merge(values, overrides or {}, where=f'overrides of `{name}`', free=free, nullable=nullable)
 
 
 def protocol_descriptions(name: str) -> dict[str, str]:
@@ -48,6 +49,7 @@ def merge(
     *,
     where: str = '',
     free: tuple[str, ...] | None = None,
+    nullable: tuple[str, ...] = (),
     path: str = '',
 ) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it, nested mappings key by key.
@@ -55,8 +57,9 @@ def merge(
     A mapping of another ``type``, as another descriptor, takes the place of that of the base as a whole.
 
     :param where: what the changes are, for the message of the error.
-    :param free: paths (``a.b``) of mappings that may gain new keys; ``None`` if all may.
-    :raises ProtocolError: if ``changes`` has a key that ``base`` lacks.
+    :param free: paths (``a.b``) of mappings that may gain new keys and any values; ``None`` if all may.
+    :param nullable: paths of what nothing may stand for although the base has a value.
+    :raises ProtocolError: if ``changes`` has a key that ``base`` lacks, or a value of another kind.
     """
     result = deepcopy(dict(base))
     for key, value in changes.items():
@@ -64,10 +67,10 @@ def merge(
         is_free = free is None or any(path.startswith(f'{item}.') for item in free)
         if key not in base and not is_free:
             raise ProtocolError(f'{where}: `{here}` is unknown; known here: {", ".join(sorted(map(str, base)))}')
-        if free is not None:
+        if free is not None and not (value is None and (is_free or here in nullable)):
             _check_kind(base.get(key), value, f'{where}: `{here}`')
         if _belong_together(base.get(key), value):
-            result[key] = merge(base[key], value, where=where, free=free, path=f'{here}.')
+            result[key] = merge(base[key], value, where=where, free=free, nullable=nullable, path=f'{here}.')
         else:
             result[key] = deepcopy(value)
     return result
@@ -81,12 +84,18 @@ def _belong_together(base: Any, changes: Any) -> bool:
 
 
 def _check_kind(default: Any, value: Any, what: str) -> None:
-    """Refuse words for a number, and a value for a section; nothing (``None``) may stand for anything.
+    """Refuse words for a number, a value for a section, and nothing for something.
 
     :raises ProtocolError: with what was expected.
     """
-    if default is None or value is None:
+    if default is None:
         return
     for kind, words in (((int, float), 'a number'), (Mapping, 'a section'), (list, 'a list')):
         if isinstance(default, kind) and not isinstance(value, kind):
-            raise ProtocolError(f'{what} is {value!r}, expected {words}')
+            raise ProtocolError(f'{what} is {_shown(value)}, expected {words}')
+    if value is None:
+        raise ProtocolError(f'{what} is null, which means nothing here; the protocol has {default!r}')
+
+
+def _shown(value: Any) -> str:
+    return 'null' if value is None else repr(value)

@@ -155,8 +155,11 @@ class RelaxSettings:
 
 
 def _known(cls: type, values: Mapping[str, Any], path: str = '') -> dict[str, Any]:
-    names = [item.name for item in fields(cls)]
-    for key in values:
-        if key not in names:
-            raise ValueError(f'`{path}{key}` is no setting of a relaxation; known here: {", ".join(names)}')
+    """Refuse what the class does not have, and nothing where only something makes sense."""
+    types = {item.name: str(item.type) for item in fields(cls)}
+    for key, value in values.items():
+        if key not in types:
+            raise ValueError(f'`{path}{key}` is no setting of a relaxation; known here: {", ".join(types)}')
+        if value is None and 'None' not in types[key]:
+            raise ValueError(f'`{path}{key}` is null, which means nothing here: leave it out for the default')
     return dict(values)
