@@ -121,14 +121,15 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
 
     @property
     def _n_wanted(self) -> int:
-        """The number of labels that this cycle asks for; the first one for what is not there yet.
+        """The number of labels that this cycle asks for; before there are potentials what is not there yet.
 
         No labels if nothing but new crystals is missing until the search is at its end.
         """
         if self.ctx.assessment is not None and not self.ctx.assessment.get_dict().get('needs_labels', True):
             return 0
         values = self.inputs.parameters['selection']
-        wanted = max(values['n_initial'] - self._n_usable, 0) if self.ctx.cycle == 0 else values['n_select']
+        is_first = self.ctx.cycle == 0 or not self.ctx.potentials
+        wanted = max(values['n_initial'] - self._n_usable, 0) if is_first else values['n_select']
         limit = self.inputs.budget.get_dict().get('max_labels')
         return int(wanted if limit is None else min(wanted, limit - self._n_labels))
 

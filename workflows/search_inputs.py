@@ -300,7 +300,8 @@ def get_builder_restart(
     # What a search was given it hands on: labels from elsewhere, and labels that were corrected.
     labels = given.get('labels', {})
     handed_on = {name: labels[name] for name in labels if not name.startswith(CYCLE) or name in made}
-    restart = {**given, 'cycle': orm.Int(last + 1), 'labels': {**made, **handed_on}}
+    restart = {**given, 'labels': {**made, **handed_on}}
+    restart['cycle'] = orm.Int(_first_to_run(last + 1, restart, builder))
     if last >= 0:
         restart |= {key: cycles[last][key] for key in ('pool', 'assessment') if key in cycles[last]}
         # A cycle without new labels goes on with the potentials of the one before.
@@ -308,3 +309,10 @@ def get_builder_restart(
         restart['potentials'] = dict(cycles[trained]['potentials'])
     builder.restart = restart
     return builder
+
+
+def _first_to_run(cycle: int, restart: Mapping[str, Any], builder: ProcessBuilder) -> int:
+    """Return the first cycle to run; one whose labels do not suffice to train on leaves the rest to the next."""
+    while f'{CYCLE}{cycle:02d}' in restart['labels'] and count_given(restart) < builder.parameters['min_usable']:
+        cycle += 1
+    return cycle

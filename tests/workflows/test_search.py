@@ -23,6 +23,7 @@ from aiida_prospect.methods.figures import draw_search
 from aiida_prospect.methods.labels import count_labels
 from aiida_prospect.workflows.protocols import merge
 from aiida_prospect.workflows.provenance.calls import called, jobs_below
+from aiida_prospect.workflows.provenance.cycles import lineage
 from aiida_prospect.workflows.provenance.progress import STAGES, stage_in_words
 from aiida_prospect.workflows.search import SearchWorkChain
 from aiida_prospect.workflows.summary import summarise
@@ -132,6 +133,23 @@ def test_restart_keeps_the_labels(search, restarted_search):
     assert 'cycle_00' not in restarted_search.outputs
     assert restarted_search.outputs.cycle_01.candidates.frames.equals(search.outputs.cycle_01.candidates.frames)
     assert 'minima' in restarted_search.outputs
+
+
+def test_a_restart_asks_for_the_labels_that_its_first_cycle_lacks(failed_search):
+    """Trained on fewer than `min_usable`, the members of an ensemble are the same, and sure of whatever they say."""
+    builder = SearchWorkChain.get_builder_restart(failed_search)
+    builder.pool.parameters = orm.Dict({**builder.pool.parameters.get_dict(), 'n_structures': 12})
+    made = failed_search.outputs.cycle_00.labels
+    assert builder.restart.labels['cycle_00'].uuid == made.uuid
+    assert (len(made), builder.restart.cycle.value) == (6, 1)
+    process = instantiate_process(get_manager().get_runner(), builder)
+    process.setup()
+    process.make_pool()
+    assert process.should_select()
+    process.select()
+    assert len(process.ctx.candidates) == 1
+    assert process.should_label()
+    assert lineage(process.node) == [failed_search, process.node]
 
 
 def test_a_restart_of_a_restart_keeps_the_labels_of_both(search, restarted_search):
