@@ -76,12 +76,12 @@ def _check_resources(code: orm.AbstractCode, options: Mapping[str, Any]) -> str 
     return None
 
 
-def check_processes(options: Mapping[str, Any]) -> str | None:
+def check_processes(code: orm.AbstractCode, options: Mapping[str, Any]) -> str | None:
     """Return what is wrong if a job would reserve processors for several processes, and start one.
 
     :param options: ``metadata.options`` of the job.
     """
-    count = count_processes(options.get('resources', {}))
+    count = count_processes(options.get('resources', {}), code.computer)
     if count == 1 or options.get('withmpi', True):
         return None
     return (

@@ -24,7 +24,7 @@ from aiida_prospect.methods.labels import divide_evenly
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.codes import check_job
-from aiida_prospect.workflows.label.costs import count_processes, is_from_cache
+from aiida_prospect.workflows.label.costs import count_cores, is_from_cache
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
@@ -261,7 +261,7 @@ class CalculatorLabelWorkChain(WindowLabelWorkChain):
             if 'statistics' in job.outputs and not is_from_cache(job):
                 seconds += job.outputs.statistics.get('seconds', 0.0)
             failures[bundle_of(key)] = None if found else job.exit_message or job.exception or 'the job was killed'
-        core_seconds = seconds * count_processes(self.inputs.options.get('resources', {}))
+        core_seconds = seconds * count_cores(self.inputs.options.get('resources', {}), self.inputs.code.computer)
         costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': core_seconds}
         missing = [str(words).strip().splitlines()[-1] for words in failures.values() if words]
         if missing:

@@ -22,7 +22,7 @@ class RunCost:
 
 
 def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
-    """Return wall time by number of processes; nothing if the result came from the cache.
+    """Return wall time by number of cores; nothing if the result came from the cache.
 
     Of a run that was cut short the scheduler may know how long it lasted.
     """
@@ -32,7 +32,7 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
     if seconds is None:
         job = run.get_last_job_info() or {}
         seconds = job.get('wallclock_time_seconds') or 0.0
-    return float(seconds) * count_processes(run.get_option('resources') or {})
+    return float(seconds) * count_cores(run.get_option('resources') or {}, run.computer)
 
 
 def is_from_cache(process: orm.ProcessNode) -> bool:
@@ -41,7 +41,21 @@ def is_from_cache(process: orm.ProcessNode) -> bool:
     return any(job.base.caching.is_created_from_cache for job in jobs)
 
 
-def count_processes(resources: Mapping[str, int]) -> int:
-    """Return the number of processes that resources are asked for."""
-    per_machine = resources.get('num_mpiprocs_per_machine') or 1
+def count_processes(resources: Mapping[str, int], computer: orm.Computer | None) -> int:
+    """Return the number of processes that resources are asked for.
+
+    :param computer: whose default counts where the resources do not tell the processes of a machine.
+    """
+    by_default = None if computer is None else computer.get_default_mpiprocs_per_machine()
+    per_machine = resources.get('num_mpiprocs_per_machine') or by_default or 1
     return int(resources.get('tot_num_mpiprocs') or resources.get('num_machines', 1) * per_machine)
+
+
+def count_cores(resources: Mapping[str, int], computer: orm.Computer | None) -> int:
+    """Return the number of cores that a job with these resources keeps from others.
+
+    :param computer: as of :func:`count_processes`.
+    """
+    processes = count_processes(resources, computer)
+    of_machines = resources.get('num_machines', 1) * (resources.get('num_cores_per_machine') or 0)
+    return int(max(processes * (resources.get('num_cores_per_mpiproc') or 1), of_machines))

@@ -76,7 +76,7 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         except (ModuleNotFoundError, ValueError) as exception:
             return str(exception)
         options = inputs['options'].get_dict() if 'options' in inputs else {}
-        return check_job(inputs['code'], options, cls.PLUGIN) or check_processes(options)
+        return check_job(inputs['code'], options, cls.PLUGIN) or check_processes(inputs['code'], options)
 
     @classmethod
     def check_method(cls, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
@@ -116,7 +116,8 @@ class PluginLabelWorkChain(WindowLabelWorkChain):
         # A code may insist on MPI, or on doing without.
         of_code = {} if code.with_mpi is None else {'withmpi': code.with_mpi}
         asked = {**values['options'], **of_code, **(options or {})}
-        builder.options = orm.Dict({'withmpi': count_processes(asked.get('resources', {})) > 1, **asked})
+        several = count_processes(asked.get('resources', {}), code.computer) > 1
+        builder.options = orm.Dict({'withmpi': several, **asked})
         return builder, values
 
     @classmethod

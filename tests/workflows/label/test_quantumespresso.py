@@ -9,13 +9,15 @@ from aiida.common import LinkType
 from aiida.engine import run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
-from aiida.orm import FolderData, WorkChainNode
+from aiida.orm import CalcJobNode, FolderData, InstalledCode, WorkChainNode
 from aiida.plugins import CalculationFactory
 from ase import Atoms
 from ase.build import bulk
 
 from aiida_prospect.common.enums import JobLoss
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.workflows.codes import check_processes
+from aiida_prospect.workflows.label.costs import RunCost, core_seconds
 from aiida_prospect.workflows.label.plugin import runs_of
 from aiida_prospect.workflows.label.quantumespresso import check_forces, find_cutoffs, load_family
 
@@ -51,6 +53,27 @@ def test_mpi_starts_what_is_more_than_one_process(label_quantumespresso, silicon
     resources = {'num_machines': 1, 'num_mpiprocs_per_machine': processes}
     builder = label_quantumespresso(silicon_frames(1), {'options': {'resources': resources, **given}})
     assert builder.options['withmpi'] is expected
+
+
+def test_processes_by_default_of_the_computer(label_quantumespresso, silicon_frames, aiida_computer):
+    """Resources may leave it to the computer how many processes a machine gets."""
+    computer = aiida_computer(label='four-processes', default_mpiprocs_per_machine=4)
+    computer.configure()
+    code = InstalledCode(label='four-pw', computer=computer, filepath_executable='/bin/true').store()
+    builder = label_quantumespresso(silicon_frames(1), code=code, options={'resources': {'num_machines': 2}})
+    assert builder.options['withmpi'] is True
+    serial = {'resources': {'num_machines': 2}, 'withmpi': False}
+    assert 'asks for 8 processes' in check_processes(code, serial)
+    for resources, cores in (
+        ({'num_machines': 2}, 8),
+        ({'num_machines': 2, 'num_mpiprocs_per_machine': 3}, 6),
+        ({'num_machines': 2, 'tot_num_mpiprocs': 2, 'num_cores_per_mpiproc': 5}, 10),
+        ({'num_machines': 2, 'num_mpiprocs_per_machine': 1, 'num_cores_per_machine': 16}, 32),
+    ):
+        run = CalcJobNode(computer=computer)
+        run.set_option('resources', resources)
+        assert core_seconds(run.store(), RunCost(wall_seconds=3.0)) == 3 * cores
+    code.is_hidden = True
 
 
 def test_a_run_out_of_wall_time_is_repeated_with_more(label_quantumespresso, silicon_frames):
