@@ -10,6 +10,7 @@ crystals), and rules that look at the spread alone reject one of the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -36,22 +37,41 @@ def clean(frames: Frames, thresholds: Mapping[str, Any]) -> list[str]:
         and ``stress_excess`` with ``sigmas``, ``at_least`` (eV/Å, eV/Å³).
     :raises ValueError: if a rule or one of its numbers is unknown or missing.
     """
-    unknown = set(thresholds) - set(RULES)
-    if unknown:
-        raise ValueError(f'unknown cleaning rules: {", ".join(sorted(unknown))}; known: {", ".join(RULES)}')
+    check_thresholds(thresholds)
     reasons = _unlabelled(frames)
     for name, rule in RULES.items():
         threshold = thresholds.get(name)
         left = np.flatnonzero([not reason for reason in reasons])
         if threshold is None or len(left) == 0:
             continue
-        try:
-            found = rule(frames.select(left), **(threshold if isinstance(threshold, Mapping) else {'limit': threshold}))
-        except TypeError as exception:
-            raise ValueError(f'cleaning rule `{name}`: {exception}') from exception
-        for index, reason in found.items():
+        for index, reason in rule(frames.select(left), **_numbers_of(threshold)).items():
             reasons[left[index]] = reason
     return reasons
+
+
+def check_thresholds(thresholds: Mapping[str, Any]) -> None:
+    """Check the thresholds of :func:`clean`.
+
+    :raises ValueError: if a rule or one of its numbers is unknown or missing, or is no number.
+    """
+    unknown = set(thresholds) - set(RULES)
+    if unknown:
+        raise ValueError(f'unknown cleaning rules: {", ".join(sorted(unknown))}; known: {", ".join(RULES)}')
+    for name, threshold in thresholds.items():
+        if threshold is None:
+            continue
+        numbers = _numbers_of(threshold)
+        try:
+            signature(RULES[name]).bind(None, **numbers)
+        except TypeError as exception:
+            raise ValueError(f'cleaning rule `{name}`: {exception}') from exception
+        for word, value in numbers.items():
+            if not isinstance(value, int | float):
+                raise ValueError(f'cleaning rule `{name}`: `{word}` is {value!r}, expected a number')
+
+
+def _numbers_of(threshold: Any) -> dict[str, Any]:
+    return dict(threshold) if isinstance(threshold, Mapping) else {'limit': threshold}
 
 
 def clean_sets(sets: Mapping[str, Frames], thresholds: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from aiida_prospect.calculations.functions.judge_members import judge_members
 from aiida_prospect.calculations.training import validate_training
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.data.potential import PotentialData
+from aiida_prospect.methods.cleaning import check_thresholds
 from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, member_seed
 from aiida_prospect.workflows.codes import check_job
 from aiida_prospect.workflows.delivery import PatientProcess
@@ -33,11 +34,28 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     wanted = inputs['n_models'].value if 'n_models' in inputs else 1
     if wanted < 1:
         return f'`n_models` is {wanted}, expected at least 1'
+    foreign = sorted(set(inputs.get('members', {})) - set(names_of_members(wanted)))
+    if foreign:
+        return f'`members.{foreign[0]}` is none of {", ".join(names_of_members(wanted))}'
     member = inputs.get('member', {})
     if 'code' not in member:
         return None
     options = member['options'].get_dict() if 'options' in member else {}
     return check_job(member['code'], options) or _refused_by_member(inputs['member_workflow'].value, member)
+
+
+def names_of_members(count: int) -> list[str]:
+    """Return the names by which the members of an ensemble are called."""
+    return [f'member_{index:02d}' for index in range(count)]
+
+
+def validate_cleaning(cleaning: Dict, _: Any) -> str | None:
+    """Refuse rules and numbers that there are not."""
+    try:
+        check_thresholds(cleaning.get_dict())
+    except ValueError as exception:
+        return str(exception)
+    return None
 
 
 def _refused_by_member(name: str, member: Mapping[str, Any]) -> str | None:
@@ -88,7 +106,7 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
         spec.input('member_workflow', valid_type=Str, default=lambda: Str(MEMBER_WORKFLOW))
         spec.input_namespace('member', dynamic=True, help='Inputs of the work chain that trains a member.')
         spec.input_namespace('members', dynamic=True, required=False, help='Laid over them: `member_01.parameters`, ….')
-        spec.input('cleaning', valid_type=Dict, help='Thresholds of `clean_labels`.')
+        spec.input('cleaning', valid_type=Dict, validator=validate_cleaning, help='Thresholds of `clean_labels`.')
         spec.input('ensemble', valid_type=Dict, help='`max_error_ratio` and `min_models`.')
         spec.inputs.validator = validate_inputs
         spec.output_namespace('potentials', valid_type=PotentialData, dynamic=True)
@@ -103,7 +121,6 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
             cls.results,
         )
         spec.exit_code(201, 'ERROR_NO_TRAINING_DATA', message='All {count} frames were rejected: {reasons}')
-        spec.exit_code(401, 'ERROR_CLEANING_FAILED', message='The labels could not be screened: {message}')
         spec.exit_code(
             402, 'ERROR_MEMBERS_FAILED', message='Of {wanted} potentials {good} are good, fewer than {least}: {reasons}'
         )
@@ -145,7 +162,7 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
     def setup(self) -> None:
         """Queue the first training of each member."""
         self.ctx.workflow = WorkflowFactory(self.inputs.member_workflow.value)
-        self.ctx.names = [f'member_{index:02d}' for index in range(self.inputs.n_models.value)]
+        self.ctx.names = names_of_members(self.inputs.n_models.value)
         self.ctx.queue = [(index, 0) for index in range(self.inputs.n_models.value)]
         self.ctx.launched = []
         self.ctx.latest = {}
@@ -175,14 +192,10 @@ class TrainEnsembleWorkChain(PatientProcess, WorkChain):
 
     def clean(self) -> None:
         """Screen the labels."""
-        self.ctx.acceptance, self.ctx.cleaning = clean_labels.run_get_node(
-            parameters=self.inputs.cleaning, **self.inputs.training
-        )
+        self.ctx.acceptance = clean_labels(parameters=self.inputs.cleaning, **self.inputs.training)
 
     def inspect_cleaning(self) -> ExitCode | None:
         """End if nothing is left to train on."""
-        if not self.ctx.cleaning.is_finished_ok:
-            return self.exit_codes.ERROR_CLEANING_FAILED.format(message=self.ctx.cleaning.exit_message)
         self.out('acceptance', self.ctx.acceptance)
         counts = Counter(reason for found in self.ctx.acceptance['rejected'].values() for reason in found.values())
         total = sum(self.ctx.acceptance['n_frames'].values())

@@ -199,6 +199,28 @@ def test_nothing_left_after_cleaning(builder, silicon_frames):
     assert 'All 12 frames were rejected: the label is `unconverged` (12)' in node.exit_message
 
 
+@pytest.mark.parametrize(
+    ('rules', 'words'),
+    [
+        ({'max_froce': 5.0}, 'unknown cleaning rules: max_froce'),
+        ({'max_force': '5'}, "`limit` is '5', expected a number"),
+        ({'force_excess': {'sigmas': 3}}, "missing a required argument: 'at_least'"),
+        ({'force_excess': {'sigmas': 3, 'at_least': None}}, '`at_least` is None'),
+    ],
+)
+def test_rules_that_would_end_the_training_are_refused(builder, rules, words):
+    inputs = builder(2)
+    with pytest.raises(ValueError, match=words):
+        inputs.cleaning = Dict(rules)
+
+
+def test_a_member_that_there_is_not_is_refused(builder):
+    inputs = builder(2)
+    inputs.members = {'member_2': {'parameters': inputs.member['parameters']}}
+    with pytest.raises(ValueError, match=r'`members\.member_2` is none of member_00, member_01'):
+        run_get_node(inputs)
+
+
 def test_nothing_to_train_on_is_refused(builder, generate_frames):
     with pytest.raises(ValueError, match='no set of frames'):
         builder(2).training = {'cycle_00': DatasetData(generate_frames('Si2', 2))}
