@@ -126,6 +126,7 @@ def _repeats(search: orm.WorkChainNode, jobs: list[orm.CalcJobNode], said: str) 
             computed = before.get_job_id() is not None
             if computed and (not before.exit_status or f'<{before.pk}>' not in said):
                 wrong.append(f'{before.process_label}<{before.pk}> was repeated without a loss')
+    wrong += [f'{label} was submitted {number} times' for label, number in _submissions(search).items() if number > 1]
     by_stage = Counter(stage_of(job, search.pk) for job in jobs)
     wrong += [f'{stage} has no job' for stage in STAGES if not by_stage[stage]]
     accounted = accounts({f'aiida-{job.pk}' for job in jobs if job.get_job_id()})
@@ -133,6 +134,13 @@ def _repeats(search: orm.WorkChainNode, jobs: list[orm.CalcJobNode], said: str) 
         f'{name} is {len(states)} jobs of SLURM: {states}' for name, states in accounted.items() if len(states) != 1
     ]
     return '; '.join(wrong)
+
+
+def _submissions(search: orm.WorkChainNode) -> Counter[str]:
+    """Count the work chains of each caller and label; one that was killed was nobody's any more."""
+    chains = [node for node in search.called_descendants if isinstance(node, orm.WorkChainNode) and not node.is_killed]
+    links = (node.base.links.get_incoming(orm.ProcessNode).one() for node in chains)
+    return Counter(f'{link.link_label} of {link.node.pk}' for link in links)
 
 
 def accounts(names: set[str], timeout: float = 60) -> dict[str, list[str]]:
@@ -160,9 +168,9 @@ def _stuck(search: orm.WorkChainNode) -> str:
 
 def _reported(jobs: list[orm.CalcJobNode], told: dict[str, Any], said: str) -> str:
     silent = [
-        f'{job.process_label}<{job.pk}> ended with {job.exit_status}, and nobody says so'
+        f'{job.process_label}<{job.pk}> is {job.process_state.value} with {job.exit_status}, and nobody says so'
         for job in jobs
-        if job.exit_status and f'<{job.pk}>' not in said
+        if job.is_terminated and not job.is_finished_ok and f'<{job.pk}>' not in said
     ]
     for cycle, labels in told['labels'].items():
         silent += [
