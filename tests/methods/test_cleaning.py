@@ -3,7 +3,7 @@ import pytest
 from ase import Atoms
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.cleaning import RULES, clean
+from aiida_prospect.methods.cleaning import RULES, clean, clean_sets
 from aiida_prospect.workflows.protocols import load_protocol
 
 DEFAULTS = load_protocol('train_ensemble')['cleaning']
@@ -83,8 +83,10 @@ def spoiled(**changes):
         ('energy_outlier', spoiled(energy=-1e4), 'eV/atom, outside'),
         ('max_force', spoiled(forces=[600.0, 0, 0]), 'a force of 600.0'),
         ('force_outlier', spoiled(forces=[60.0, 0, 0]), 'a force component'),
+        ('force_outlier', spoiled(forces=[0, -60.0, 0]), 'a force component'),
         ('force_excess', spoiled(forces=[60.0, 0, 0]), 'the largest force is 60'),
         ('stress_excess', spoiled(stress=np.eye(3)), 'the largest stress component'),
+        ('stress_excess', spoiled(stress=-np.eye(3)), 'the largest stress component'),
     ],
 )
 def test_each_rule_finds_its_frame_alone_and_can_be_switched_off(rule, frames, words):
@@ -109,8 +111,10 @@ def test_what_is_no_label_is_always_rejected():
     energy, forces = frames.energy.copy(), frames.forces.copy()
     energy[1], forces[5, 1] = np.nan, np.inf
     frames = frames.replace(energy=energy, forces=forces, status=['ok', 'ok', 'ok', 'unconverged'])
-    reasons = clean(frames, {})
+    infinite = gaussian_labels(1, np.random.default_rng(1)).replace(stress=np.full((1, 3, 3), -np.inf))
+    reasons = clean(Frames.concatenate([infinite, frames]), {})
     assert reasons == [
+        'the stress is infinite',
         '',
         'the energy is not a finite number',
         'a force is not a finite number',
@@ -122,6 +126,42 @@ def test_compositions_are_judged_by_themselves():
     silicon = gaussian_labels(20, np.random.default_rng(0))
     gold = gaussian_labels(20, np.random.default_rng(1), mean=-104.0)
     assert not any(clean(Frames.concatenate([silicon, gold.replace(numbers=np.full(40, 79))]), DEFAULTS))
+
+
+def test_cells_of_one_composition_are_judged_together():
+    """Three of each size are too few to tell what is odd; six are enough."""
+    small, large = (gaussian_labels(3, np.random.default_rng(seed)) for seed in (0, 1))
+    large = Frames.from_atoms([atoms.repeat((2, 1, 1)) for atoms in large.to_atoms()], energy=2 * large.energy)
+    large = large.replace(forces=np.zeros((12, 3)), status=['ok'] * 3, energy=large.energy + np.array([0, 4e4, 0]))
+    reasons = clean(Frames.concatenate([small, large]), {'energy_outlier': DEFAULTS['energy_outlier']})
+    assert [index for index, reason in enumerate(reasons) if reason] == [4]
+    assert reasons[4].endswith('(all of Si)')
+
+
+def test_what_a_rule_has_rejected_the_next_ones_do_not_see():
+    frames = gaussian_labels(40, np.random.default_rng(3))
+    energy, forces = frames.energy.copy(), frames.forces.copy()
+    energy[7], forces[0], forces[20] = 1e4, [1e6, 0, 0], [60, 0, 0]
+    status = np.where(np.arange(40) == 3, 'failed', 'ok')
+    reasons = clean(frames.replace(energy=energy, forces=forces, status=status), DEFAULTS)
+    expected = {0: 'a force of 1000000.0', 3: 'the label is', 7: '5000.000 eV/atom', 10: 'a force component of'}
+    assert [index for index, reason in enumerate(reasons) if reason] == list(expected)
+    assert all(reasons[index].startswith(words) for index, words in expected.items())
+
+
+def test_reasons_are_told_by_set_and_frame():
+    sets = {
+        'b': gaussian_labels(3, np.random.default_rng(0)).replace(status=['failed', 'ok', 'rejected']),
+        'a': gaussian_labels(4, np.random.default_rng(1)).replace(status=['ok', 'unconverged', 'ok', 'ok']),
+    }
+    assert clean_sets(sets, DEFAULTS) == {
+        'rejected': {
+            'a': {'1': 'the label is `unconverged`'},
+            'b': {'0': 'the label is `failed`', '2': 'the label is `rejected`'},
+        },
+        'n_frames': {'a': 4, 'b': 3},
+        'n_accepted': 4,
+    }
 
 
 def test_misspelt_rules_are_refused():

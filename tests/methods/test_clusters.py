@@ -131,6 +131,37 @@ def test_matcher_splits_what_the_fingerprint_throws_together(silicon_phases):
     assert len(cluster(frames, points, ClusterSettings(tolerance=wide))) == 2
 
 
+def rattled(atoms, rng, n_copies, noise=0.005):
+    copies = [atoms.copy() for _ in range(n_copies)]
+    for copy in copies:
+        copy.positions += rng.normal(0, noise, (len(copy), 3))
+    return copies
+
+
+def test_what_leaves_a_cluster_takes_its_copies_along_and_no_others(silicon_phases):
+    """To the fingerprint all are one cluster; diamond is the lowest, but its copies are higher than those of 4H."""
+    rng = np.random.default_rng(0)
+    structures = [*rattled(silicon_phases['diamond'], rng, 3), *rattled(silicon_phases['4H'], rng, 3)]
+    energy = np.array([-5.0, -4.996, -4.995, -4.999, -4.998, -4.997])
+    frames = Frames.from_atoms(structures, energy=energy * [len(atoms) for atoms in structures])
+    points = fingerprints(frames)
+    assert len(cluster(frames, points, ClusterSettings(tolerance=0.05, n_matched=0))) == 1
+    assert cluster(frames, points, ClusterSettings(tolerance=0.05)).labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_no_frame_is_lower_than_the_one_that_stands_for_its_cluster(silicon_phases):
+    """Also where so many leave a cluster that not all are looked at, and those that are not are the lowest."""
+    rng = np.random.default_rng(0)
+    structures = [silicon_phases['diamond'], *rattled(silicon_phases['4H'], rng, 9)]
+    frames = Frames.from_atoms(structures)
+    points = fingerprints(frames)
+    energy = -5 + 0.0008 * np.argsort(np.argsort(np.linalg.norm(points - points[0], axis=1)))
+    clusters = cluster(frames.replace(energy=energy * frames.n_atoms), points, ClusterSettings(tolerance=0.05))
+    assert len(clusters) > 1
+    for number, index in enumerate(clusters.representatives):
+        assert energy[index] == energy[clusters.labels == number].min()
+
+
 def test_same_crystal(silicon_phases, written_differently):
     rng = np.random.default_rng(3)
     diamond = silicon_phases['diamond']

@@ -80,6 +80,30 @@ def test_label_of_a_minimum_that_moved(found, strain, converged):
     assert judge(found, {'cycle_00': labels})['converged'] is converged
 
 
+def test_of_labels_at_the_same_place_the_later_counts(found):
+    wrong, right = labels_at(found, [0, 2, 4], 0.05), labels_at(found, [0, 2, 4])
+    assert judge(found, {'cycle_00': wrong, 'cycle_01': right})['converged']
+    assert not judge(found, {'cycle_00': right, 'cycle_01': wrong})['converged']
+
+
+def test_the_largest_error_is_told(found):
+    labels = {
+        f'cycle_{cycle:02d}': labels_at(found, [2 * cycle], error) for cycle, error in enumerate((0, -0.019, 0.01))
+    }
+    assessment = judge(found, labels)
+    assert assessment['confirmation']['largest_error'] == pytest.approx(0.019)
+    assert 'the largest error is 19.0 meV/atom' in assessment['reason']
+
+
+def test_the_ensemble_is_calibrated_with_the_labels_that_it_had_not_seen(found):
+    before = labels_at(found, range(10))
+    predicted = {'energy_initial': before.energy, 'energy_spread': 0.1 * before.n_atoms}
+    last = labels_at(found, range(6), 0.02).replace(**{name: value[:6] for name, value in predicted.items()})
+    calibration = judge(found, {'cycle_00': before.replace(**predicted), 'cycle_01': last})['calibration']
+    assert calibration['n_labels'] == 6
+    assert calibration['error'] == pytest.approx(0.02)
+
+
 def test_lower_cluster_that_appeared_forbids_to_stop(found):
     """The last phase becomes the lowest: it was at +0.2 eV/atom before this relaxation."""
     energy = found.energy.copy()
@@ -198,6 +222,14 @@ def test_best_labels_and_rejected_ones(found):
     }
     assert assessment['n_labels'] == 1
     assert assessment['labels'] == {'ok': 1, 'rejected': 1}
+
+
+def test_lowest_label_of_each_formula_is_the_best_of_all_cycles(found):
+    """Frames 2 to 7 are phases of one atom per cell, 0.05 eV/atom apart, 0 and 1 one of four."""
+    labels = {'cycle_00': labels_at(found, [6, 4]), 'cycle_01': labels_at(found, [0, 5, 2, 7])}
+    best = judge(found, labels)['best_labels']
+    assert best['Si'] == {'energy': pytest.approx(-4.95), 'label_set': 'cycle_01', 'label_frame': 2}
+    assert best['Si4'] == {'energy': pytest.approx(-5), 'label_set': 'cycle_01', 'label_frame': 0}
 
 
 def test_bad_settings():
