@@ -249,6 +249,56 @@ def test_prospect_spends_no_two_labels_on_one_basin(request_of, pool):
     assert distance[np.triu_indices(len(points), 1)].min() >= TOLERANCE
 
 
+def test_prospect_takes_of_equal_energies_what_is_least_like_all_before(request_of, pool):
+    """Like labels, and like what was chosen in the same cycle."""
+    flat = pool.replace(energy=np.full(60, -40.0), energy_spread=np.zeros(60), status=['converged'] * 60)
+    options = {'confirm_share': 0.0, 'uncertain_share': 0.0, 'length_scale': 1.0}
+    request = request_of(1, n_select=6, labelled=flat.select([3]).replace(status=['ok']), options=options)
+    request = replace(request, pool=flat, clusters=cluster(flat, request.fingerprints))
+    chosen, before = indices(prospect.select(request)), [3]
+    assert len(chosen) == 6
+    for index in chosen:
+        distance = np.linalg.norm(request.fingerprints[:, None] - request.fingerprints[None, before], axis=2)
+        assert index == np.argmax(distance.min(axis=1))
+        before.append(index)
+
+
+def test_prospect_prefers_the_lower_bound_among_what_is_equally_new(request_of, pool):
+    options = {'confirm_share': 0.0, 'uncertain_share': 0.0, 'energy_scale': 0.0}
+    request = request_of(1, n_select=6, options=options)
+    bound = prospect.lower_confidence_bound(request, prospect.ProspectSettings())
+    minima = request.clusters.representatives
+    assert indices(prospect.select(request)) == minima[np.argsort(bound[minima], kind='stable')][:6].tolist()
+
+
+def test_prospect_confirms_first_what_may_be_lowest(request_of):
+    """Of the lowest minima, if there are not labels for all, those of the lowest bound."""
+    request = request_of(1, n_select=5)
+    bound = prospect.lower_confidence_bound(request, prospect.ProspectSettings())
+    lowest = request.clusters.representatives[:10]
+    ranked = lowest[np.argsort(bound[lowest], kind='stable')]
+    assert ranked[:3].tolist() != lowest[:3].tolist()
+    assert indices(prospect.select(request))[:3] == ranked[:3].tolist()
+
+
+@pytest.mark.parametrize('rank', [0, 20])
+def test_prospect_never_asks_for_the_very_same_label_again(request_of, pool, rank):
+    """Whether it is to be confirmed or not: what has a label that disagrees is displaced."""
+    request = request_of(1, options={'rattled_share': 0.0})
+    index = int(request.clusters.representatives[rank])
+    assert all(choice.displacement == 0 for choice in prospect.select(request))
+    energy = pool.energy + np.where(np.arange(len(pool)) == index, 5.0, 0.0)
+    labelled = pool.replace(status=['ok'] * len(pool), energy=energy)
+    (choice,) = prospect.select(request_of(1, options={'rattled_share': 0.0}, labelled=labelled))
+    assert (choice.index, choice.displacement) == (index, 0.15)
+
+
+@pytest.mark.parametrize(('cycle', 'width'), [(0, 0.1), (1, 0.15), (2, 0.12), (3, 0.096)])
+def test_prospect_displaces_less_from_cycle_to_cycle(request_of, cycle, width):
+    widths = {choice.displacement for choice in prospect.select(request_of(cycle, n_select=20))}
+    assert sorted(widths) == pytest.approx([0.0, width])
+
+
 def test_confidence_bound(request_of, pool):
     """The bound goes down with κ, by no more than is allowed, and with the calibrated ratio."""
     settings = prospect.ProspectSettings(kappa=1.0, default_ratio=1.0, max_bonus=0.1)
