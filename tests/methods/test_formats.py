@@ -88,10 +88,8 @@ def test_round_trip_with_symmetric_stress(frames, tmp_path, format):
 def test_ase_understands_what_is_written(frames, tmp_path, name):
     symmetric = frames.replace(stress=frames.stress + frames.stress.transpose(0, 2, 1))
     write_frames(symmetric, tmp_path / name)
-    structures = read(tmp_path / name, ':')
-    expected = symmetric.to_atoms()
-    for i, atoms in enumerate(structures):
-        assert atoms == expected[i]
+    for i, (atoms, expected) in enumerate(zip(read(tmp_path / name, ':'), symmetric.to_atoms(), strict=True)):
+        assert atoms == expected
         assert atoms.get_potential_energy() == symmetric.energy[i]
         np.testing.assert_array_equal(atoms.get_forces(), symmetric[i].forces)
         np.testing.assert_array_equal(atoms.get_stress(voigt=False), symmetric.stress[i])

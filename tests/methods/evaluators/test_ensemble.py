@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
@@ -103,7 +104,7 @@ def test_frame_is_unconverged_if_no_member_says_anything_worse():
     assert np.isnan(evaluated.energy).all()
 
 
-def test_live_calculators_are_bounded():
+def test_calculators_are_used_again():
     Moody.made = 0
     structures = [bulk('Al').repeat((n, 1, 1)) for n in (1, 2, 3)] * 2
     evaluator = AseEvaluator(Moody)
@@ -112,7 +113,18 @@ def test_live_calculators_are_bounded():
     many = Frames.from_atoms([bulk('Al').repeat((n, 1, 1)) for n in (1, 2, 3, 4, 5)])
     evaluator.evaluate(many)
     assert Moody.made == 5
-    assert len(evaluator._calculators) <= CALCULATORS_KEPT
+
+
+def test_calculators_that_were_not_used_for_long_are_made_again():
+    Moody.made = 0
+    crystals = [Atoms([number], cell=[4, 4, 4], pbc=True) for number in range(1, CALCULATORS_KEPT + 2)]
+    evaluator = AseEvaluator(Moody)
+    evaluator.evaluate(Frames.from_atoms(crystals))
+    assert Moody.made == CALCULATORS_KEPT + 1
+    evaluator.evaluate(Frames.from_atoms(crystals[1:]))
+    assert Moody.made == CALCULATORS_KEPT + 1
+    evaluator.evaluate(Frames.from_atoms(crystals[:1]))
+    assert Moody.made == CALCULATORS_KEPT + 2
 
 
 @pytest.mark.parametrize('name', ['ase.calculators.emt:EMT', 'ase.calculators.emt.EMT', 'lammps'])
