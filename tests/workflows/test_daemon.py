@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,14 @@ TINY = {
     'selection': {'selection': {'n_initial': 5, 'n_select': 3}},
     'explore': {'parameters': {'max_steps': 5}},
 }
+# One process that waits: to start a command again and again takes more than half of the time of a processor.
+WAIT = """
+import sys, time
+from aiida import orm
+deadline = time.monotonic() + float(sys.argv[2])
+while not orm.load_node(int(sys.argv[1])).is_sealed and time.monotonic() < deadline:
+    time.sleep(0.5)
+"""
 TIMEOUT = 400
 
 
@@ -45,12 +52,9 @@ def test_search_is_submitted_and_ends(shell, tmp_path):
     overrides.write_text(yaml.safe_dump(TINY))
     told = shell('aiida-prospect', 'search', 'Si4', '--protocol', 'fast', '--overrides', str(overrides), '--submit')
     pk = told.split('submitted search ')[1].split(';')[0]
-    deadline = time.monotonic() + TIMEOUT
-    summary = {'state': None, 'ranking': None}
-    # Outputs are attached after the state has been written.
-    while not (summary['state'] in ('excepted', 'killed') or summary['ranking']) and time.monotonic() < deadline:
-        time.sleep(2)
-        summary = json.loads(shell('aiida-prospect', 'show', pk, '--json'))
+    (tmp_path / 'wait.py').write_text(WAIT)
+    shell('verdi', 'run', str(tmp_path / 'wait.py'), pk, str(TIMEOUT))
+    summary = json.loads(shell('aiida-prospect', 'show', pk, '--json'))
     assert summary['ranking'], shell('verdi', 'process', 'report', pk)
     assert summary['stop']['reason'] in ('max_cycles', 'converged'), summary['exit_message']
     assert summary['ranking']['minima']
