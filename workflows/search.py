@@ -189,8 +189,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         detail = f'the labelling ended with {how_it_ended(node)}'
         if usable < self.inputs.parameters['min_usable'] or self._labelling_is_broken:
             return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=usable, detail=detail)
-        if not node.is_finished_ok:
-            self.report(f'cycle {self.ctx.cycle}: {detail}')
+        self._tell_of_losses('labelling', node)
         best = f'the best at {self._lowest_label:.4f} eV/atom'
         self.report(f'cycle {self.ctx.cycle}: {self._n_labels} labels, {usable} usable, {best}')
 
@@ -230,6 +229,7 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
             if name in node.outputs:
                 self.out(f'{self._key}.{"training_report" if name == "report" else name}', node.outputs[name])
         self.count_cost('train', node)
+        self._tell_of_losses('training', node)
 
     def should_explore(self) -> bool:
         """Tell whether the search goes on with this cycle."""
@@ -289,8 +289,14 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         self.ctx.pool = node.outputs.pool
         self.out(f'{self._key}.pool', self.ctx.pool)
         self.count_cost('explore', node)
+        self._tell_of_losses('relaxation', node)
         self._cluster()
         self.out(f'{self._key}.clusters', self.ctx.clusters)
+
+    def _tell_of_losses(self, stage: str, node: Any) -> None:
+        """Report a stage that left what the search can go on with, and not all."""
+        if not node.is_finished_ok:
+            self.report(f'cycle {self.ctx.cycle}: the {stage} ended with {how_it_ended(node)}')
 
     def _clean(self, node: Any) -> None:
         """Remove the folders of a stage that has ended."""

@@ -13,6 +13,7 @@ from aiida_prospect.methods.matching import MatchSettings
 from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
 from aiida_prospect.methods.pool.structures import check_own
+from aiida_prospect.methods.selection.candidates import check_strategy
 
 
 def check_pool(pool: Mapping[str, Any]) -> None:
@@ -40,9 +41,12 @@ def check_steps(parameters: Mapping[str, Any], n_given: int) -> None:
     """
     clusters = dict(parameters['clusters'])
     final, selection, least = parameters['final'], parameters['selection'], parameters['min_usable']
+    strategy = selection['strategy']
+    options = selection['options'].get(strategy, {})
     for section, check in (
         ('clusters.fingerprint', lambda: FingerprintSettings(**clusters.pop('fingerprint', {}))),
         ('clusters', lambda: ClusterSettings(**clusters)),
+        (f'selection.options.{strategy}', lambda: check_strategy(strategy, options)),
         ('convergence', lambda: ConvergenceSettings(**parameters['convergence'])),
         ('ranking', lambda: MatchSettings.from_dict(parameters['ranking'])),
     ):

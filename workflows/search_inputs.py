@@ -20,7 +20,6 @@ from aiida_prospect.methods.budget import validate_budget
 from aiida_prospect.methods.initial_labels import check_elements
 from aiida_prospect.methods.labels import count_labels, count_usable
 from aiida_prospect.methods.pool.composition import check_composition, parse_composition
-from aiida_prospect.methods.selection.base import load_strategy
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
 from aiida_prospect.workflows.provenance.cycles import load_cycles
 from aiida_prospect.workflows.search_checks import check_pool, check_references, check_steps
@@ -79,7 +78,6 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse limits or a strategy that mean nothing, and inputs that the labelling itself would refuse."""
     try:
         check_budget(inputs)
-        load_strategy(inputs['parameters']['selection']['strategy'])
         workflow = WorkflowFactory(inputs['label_workflow'].value)
         composition = check_composition(inputs['pool']['parameters']['composition'])
         check_pool(inputs['pool'])
@@ -185,7 +183,7 @@ def needs_of_force_field(protocol: str | None, changes: Mapping[str, Mapping[str
     chosen = load_protocol('train_ensemble', protocol, changes.get('train'))['force_field']
     if chosen not in force_field_names():
         raise ValueError(f'no force field is called `{chosen}`; choose one of: {", ".join(force_field_names())}')
-    needs: dict[str, Any] = load_protocol('search', protocol)['force_fields']
+    needs: dict[str, Any] = load_protocol('search', protocol, changes.get('search'))['force_fields']
     return dict(needs.get(chosen, {}))
 
 

@@ -7,6 +7,8 @@ from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.dataset import DatasetData
 from aiida_prospect.methods.relaxation import slices as methods
 
+RELAXED = 'relaxed_'
+
 
 @calcfunction
 def merge_slices(pool: DatasetData, n_slices: orm.Int, **results: orm.Data) -> dict:
@@ -16,7 +18,7 @@ def merge_slices(pool: DatasetData, n_slices: orm.Int, **results: orm.Data) -> d
         of each job.
     :return: ``pool``, ``report`` and, if there are any, ``trajectories``.
     """
-    relaxed = {int(key[-3:]): node.frames for key, node in results.items() if key.startswith('relaxed_')}
+    relaxed = {int(key.removeprefix(RELAXED)): node.frames for key, node in results.items() if key.startswith(RELAXED)}
     merged = methods.merge_slices(pool.frames, n_slices.value, relaxed)
     statistics = [node.get_dict() for key, node in sorted(results.items()) if key.startswith('statistics_')]
     outputs = {'pool': DatasetData(merged), 'report': orm.Dict(methods.summarise(merged, statistics))}

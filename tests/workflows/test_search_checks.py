@@ -48,6 +48,8 @@ def laid_over(port, **changes):
         (laid_over('pool.parameters', space_groups=[500]), '`space_groups`'),
         (laid_over('parameters', selection={'n_initial': 3}), 'with fewer than 4 usable labels'),
         (laid_over('parameters', selection={'n_select': 0}), '`selection.n_select` is 0'),
+        (laid_over('parameters', selection={'options': {'prospect': {'kapa': 1}}}), "unknown options ['kapa']"),
+        (laid_over('parameters', selection={'strategy': 'lucky'}), '`lucky` is no selection strategy'),
         (laid_over('parameters', convergence={'n_clusters': 0}), '`convergence`: `n_clusters`'),
         (laid_over('parameters', convergence={'max_fal': 0.1}), '`convergence`: ConvergenceSettings.__init__'),
         (laid_over('parameters', clusters={'tolerance': 0.0}), '`clusters`: tolerances must be positive'),

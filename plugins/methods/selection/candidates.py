@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.selection.base import Choice, SelectionRequest, Strategy, displace
+from aiida_prospect.methods.clusters import cluster
+from aiida_prospect.methods.selection.base import Choice, SelectionRequest, Strategy, displace, load_strategy
 
 
 def choose(strategy: Strategy, request: SelectionRequest) -> Frames:
@@ -20,6 +22,19 @@ def choose(strategy: Strategy, request: SelectionRequest) -> Frames:
     if len(set(indices)) < len(indices) or len(indices) > request.n_select:
         raise ValueError(f'the strategy chose {len(indices)} frames, {len(set(indices))} of them distinct')
     return candidates(request.pool, choices, request.rng)
+
+
+def check_strategy(name: str, options: Mapping[str, Any]) -> None:
+    """Check a strategy and its options: from an empty pool it can choose nothing, but must know what it was told.
+
+    :raises ValueError: if there is none of that name, or it refuses the options.
+    :raises TypeError: if an option is of a kind that the strategy cannot read.
+    """
+    strategy, pool, fingerprints = load_strategy(name), Frames.empty(), np.empty((0, 0))
+    clusters = cluster(pool, fingerprints)
+    for cycle in (0, 1):
+        rng = np.random.default_rng(0)
+        choose(strategy, SelectionRequest(pool, fingerprints, clusters, 1, rng, cycle=cycle, options=options))
 
 
 def candidates(pool: Frames, choices: Sequence[Choice], rng: np.random.Generator) -> Frames:

@@ -19,7 +19,7 @@ from aiida_prospect.methods.selection.base import (
     spread_out,
     strategy_names,
 )
-from aiida_prospect.methods.selection.candidates import choose
+from aiida_prospect.methods.selection.candidates import check_strategy, choose
 from aiida_prospect.workflows.protocols import load_protocol
 
 STRATEGIES = strategy_names()
@@ -98,6 +98,12 @@ class TestLaws:
         request = request_of(cycle, labelled=pool.replace(status=['ok'] * len(pool)))
         assert load_strategy(name)(request) == []
         assert len(choose(load_strategy(name), request)) == 0
+
+    def test_options_are_refused_without_a_pool(self, name, cycle):
+        options = load_protocol('selection', 'balanced')['selection']['options'][name]
+        check_strategy(name, options)
+        with pytest.raises(ValueError, match='unknown options'):
+            check_strategy(name, {**options, 'kapa': 1})
 
     def test_labelled_frames_are_not_chosen_again(self, name, cycle, request_of, pool):
         labelled = pool.select(range(0, 58, 2))
