@@ -35,6 +35,18 @@ def test_energy_is_the_one_whose_derivatives_the_forces_are():
     assert np.abs(derivative) > 0.1
 
 
+def test_forces_are_those_of_the_atoms_in_their_order():
+    """Frames of one composition are evaluated with their atoms in one order."""
+    rng = np.random.default_rng(0)
+    one = bulk('Cu', cubic=True)
+    one.symbols = ['Cu', 'Al', 'Cu', 'Al']
+    one.positions += rng.normal(0, 0.1, (4, 3))
+    other = one[[1, 2, 0, 3]]
+    result = AseEvaluator(EMT).evaluate(Frames.from_atoms([one, other]))
+    expected = [EMT().get_forces(atoms) for atoms in (one, other)]
+    assert result.forces == pytest.approx(np.concatenate(expected), abs=1e-10)
+
+
 def test_a_failure_while_the_job_is_ended_is_no_verdict_on_the_frame(monkeypatch):
     """What a program ends with that was told to end, by way of `mpirun` for example, says nothing."""
     frames = Frames.from_atoms([bulk('Cu'), bulk('Si')])
