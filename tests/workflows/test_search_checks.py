@@ -9,6 +9,7 @@ from aiida.manage import get_manager
 from ase.build import bulk, molecule
 
 from aiida_prospect.workflows.protocols import ProtocolError, merge
+from aiida_prospect.workflows.search_checks import check_steps
 
 
 @pytest.fixture
@@ -66,6 +67,13 @@ def laid_over(port, **changes):
 )
 def test_refused_before_anything_is_stored(refusal, change, sentence):
     assert sentence in refusal(change)
+
+
+def test_labels_that_a_search_begins_with_count(make_builder):
+    parameters = merge(make_builder().parameters.get_dict(), {'selection': {'n_initial': 3}, 'min_usable': 4})
+    check_steps(parameters, n_given=1)
+    with pytest.raises(ValueError, match='with fewer than 4 usable labels'):
+        check_steps(parameters, n_given=0)
 
 
 def test_code_that_was_removed(refusal, aiida_localhost, tmp_path):
