@@ -88,6 +88,24 @@ def test_result_does_not_depend_on_the_orientation(aluminium, emt):
     assert turned.positions == pytest.approx(plain.positions @ rotation, abs=1e-6)
 
 
+@pytest.mark.parametrize('optimizer', ['fire', 'lbfgs'])
+def test_a_left_handed_cell_is_relaxed_as_a_right_handed_one(aluminium, emt, optimizer):
+    frames = aluminium(5)
+    mirrored = frames.replace(cells=frames.cells[:, [1, 0, 2]])
+    plain, other = (relax(f, emt, max_steps=8, fmax=1e-9, optimizer=optimizer) for f in (frames, mirrored))
+    assert np.all(np.linalg.det(plain.cells) * np.linalg.det(other.cells) < 0)
+    assert other.known('energy') == pytest.approx(plain.known('energy'), abs=1e-8)
+    assert other.positions == pytest.approx(plain.positions, abs=1e-6)
+
+
+def test_under_pressure_the_frame_of_lowest_enthalpy_is_kept(aluminium, emt):
+    """From the minimum without pressure the energy only rises."""
+    free = relax(aluminium(4, seed=3), emt, fmax=0.01)
+    short = relax(free, emt, fmax=1e-9, pressure=0.1, max_steps=5)
+    assert np.all(short.known('energy') > free.known('energy'))
+    assert np.all(short.known('energy') + 0.1 * short.volumes < free.known('energy') + 0.1 * free.volumes)
+
+
 def test_pressure_compresses_and_is_balanced(aluminium, emt):
     frames = aluminium(4, seed=3)
     free, pressed = relax(frames, emt, fmax=0.01), relax(frames, emt, fmax=0.01, pressure=0.1)

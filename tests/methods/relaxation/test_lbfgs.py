@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from aiida_prospect.methods.relaxation.lbfgs import Lbfgs
+from aiida_prospect.methods.relaxation.lbfgs import STRAIN, Lbfgs, _Pairs
 from aiida_prospect.methods.relaxation.settings import LbfgsSettings, RelaxSettings
 from aiida_prospect.methods.relaxation.vectors import Vectors
 
@@ -50,6 +50,25 @@ def descend(bowls, settings, steps):
 def test_minimum_of_a_bowl_is_found_in_few_steps():
     lengths, _ = descend(Bowls(), LbfgsSettings(), 45)
     assert np.all(lengths[-1] < 1e-4)
+
+
+def test_what_is_known_of_the_hessian_is_symmetric_and_explains_the_newest_step():
+    """The inverse that BFGS makes is symmetric, positive, and fulfils the secant equation, whatever it began with."""
+    bowls, optimiser, owner = Bowls(), Lbfgs(LbfgsSettings()), np.repeat([0, 1], N_ATOMS)
+    memory = optimiser.start(N_ATOMS)
+    for number in range(6):
+        step, memory = optimiser.step(memory, bowls.forces(), OFFSETS, np.full(2, number > 0))
+        bowls.move(step)
+    scaled = bowls.forces().with_cell_times(np.sqrt(N_ATOMS) / STRAIN)
+    pairs = _Pairs.after(memory, scaled, OFFSETS, owner, np.full(2, True))
+    rng = np.random.default_rng(1)
+    one, other = (Vectors(rng.normal(size=(7, 3)), rng.normal(size=(2, 3, 3))) for _ in range(2))
+    step, change, _ = next(iter(pairs))
+    of_one, of_other, found = (pairs.direction(v, np.full(2, 7.0), OFFSETS, owner) for v in (one, other, change))
+    assert of_one.dot(other, OFFSETS) == pytest.approx(of_other.dot(one, OFFSETS))
+    assert np.all(of_one.dot(one, OFFSETS) > 0)
+    assert found.atoms == pytest.approx(step.atoms, abs=1e-12)
+    assert found.cell == pytest.approx(step.cell, abs=1e-12)
 
 
 def test_more_memory_needs_fewer_steps():
