@@ -238,31 +238,34 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
     def run_explore(self) -> Any:
         """Relax the pool with the ensemble; what is of no more use makes room for new crystals."""
         if self.ctx.cycle > 0:
-            parameters = {
-                **self.inputs.pool.parameters.get_dict(),
-                **self.inputs.parameters['refill'],
-                'seed': self.inputs.seed.value,
-                'cycle': self.ctx.cycle,
-                # Without labels the ensemble has learnt nothing that could settle them.
-                'keep_uncertain': self._key in self.ctx.labels,
-            }
-            refilled, node = refill_pool.run_get_node(
-                pool=self.ctx.pool,
-                clusters=self.ctx.clusters,
-                parameters=orm.Dict(parameters),
-                **{f'own_{name}': node for name, node in self.inputs.pool.get('structures', {}).items()},
-                metadata={'call_link_label': f'{self._key}_refill'},
-            )
-            if node.is_finished_ok:
-                self.ctx.pool = refilled
-            else:
-                self.report(f'cycle {self.ctx.cycle}: the pool stays as it is: {node.exit_message}')
+            self._refill()
         inputs = AttributeDict(self.exposed_inputs(ExploreWorkChain, 'explore'))
         inputs.pool = self.ctx.pool
         inputs.parameters = self._explore_parameters(inputs.parameters)
         inputs.potentials = dict(self.ctx.potentials)
         inputs.setdefault('metadata', {})['call_link_label'] = f'{self._key}_explore'
         return ToContext(explore=self.submit(ExploreWorkChain, **inputs))
+
+    def _refill(self) -> None:
+        parameters = {
+            **self.inputs.pool.parameters.get_dict(),
+            **self.inputs.parameters['refill'],
+            'seed': self.inputs.seed.value,
+            'cycle': self.ctx.cycle,
+            # Without labels the ensemble has learnt nothing that could settle them.
+            'keep_uncertain': self._key in self.ctx.labels,
+        }
+        refilled, node = refill_pool.run_get_node(
+            pool=self.ctx.pool,
+            clusters=self.ctx.clusters,
+            parameters=orm.Dict(parameters),
+            **{f'own_{name}': node for name, node in self.inputs.pool.get('structures', {}).items()},
+            metadata={'call_link_label': f'{self._key}_refill'},
+        )
+        if node.is_finished_ok:
+            self.ctx.pool = refilled
+        else:
+            self.report(f'cycle {self.ctx.cycle}: the pool stays as it is: {node.exit_message}')
 
     def _explore_parameters(self, parameters: orm.Dict) -> orm.Dict:
         """Add the energy below which the ensemble has a hole, unless the user gave one."""

@@ -13,6 +13,7 @@ from aiida.engine import run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
+from ase.build import bulk
 
 from aiida_prospect.cli.progress import describe
 from aiida_prospect.cli.root import cmd_root
@@ -150,6 +151,26 @@ def test_a_restart_asks_for_the_labels_that_its_first_cycle_lacks(failed_search)
     assert len(process.ctx.candidates) == 1
     assert process.should_label()
     assert lineage(process.node) == [failed_search, process.node]
+
+
+def test_own_structures_that_collapsed_begin_anew(make_builder):
+    builder = make_builder()
+    given = orm.StructureData(ase=bulk('Si', 'diamond', a=5.43).repeat((2, 1, 1)))
+    builder.pool.structures = {'mine': given}
+    process = instantiate_process(get_manager().get_runner(), builder)
+    process.setup()
+    process.make_pool()
+    pool = process.ctx.pool.frames
+    collapsed = pool.replace(positions=pool.positions / 2, cells=pool.cells / 2, status=['unphysical'] * len(pool))
+    process.ctx.pool, process.ctx.cycle = DatasetData(collapsed).store(), 1
+    process._cluster()
+    process._refill()
+    refilled = process.ctx.pool.frames
+    assert refilled.origin[0] == 'own-000000'
+    assert not set(refilled.origin[1:]) & set(pool.origin)
+    assert len(refilled) == len(pool)
+    np.testing.assert_allclose(refilled[0].positions, given.get_ase().positions)
+    np.testing.assert_allclose(refilled.volumes[0], given.get_cell_volume())
 
 
 def test_a_restart_of_a_restart_keeps_the_labels_of_both(search, restarted_search):
