@@ -61,6 +61,8 @@ def draw_crystal(axis: Axes, frame: Frames) -> None:
     for place, number in zip(places, block.numbers, strict=True):
         radius = RADII * covalent_radii[number]
         axis.add_patch(Circle(place[:2], radius, fc=jmol_colors[number], ec='black', lw=0.7, zorder=place[2]))
+    # Lines ask for it themselves, discs do not, and without bonds there are only discs.
+    axis.autoscale_view()
     axis.set_aspect('equal')
     axis.set_axis_off()
 

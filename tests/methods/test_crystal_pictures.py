@@ -42,3 +42,17 @@ def test_picture_has_a_disc_for_each_atom(diamond):
     axis = Figure().subplots()
     draw_crystal(axis, diamond)
     assert len(axis.patches) == len(block_of(diamond)[0])
+
+
+@pytest.mark.parametrize('name', ['Al', 'Si'], ids=['no bonds', 'bonds'])
+def test_all_discs_are_within_the_picture(name):
+    """Atoms of a metal are farther apart than bonds are long."""
+    frame = Frames.from_atoms([bulk(name)])
+    assert bool(bonds_of(block_of(frame)[0])) == (name == 'Si')
+    axis = Figure().subplots()
+    draw_crystal(axis, frame)
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    for disc in axis.patches:
+        (x, y), radius = disc.center, disc.radius
+        assert left <= x - radius < x + radius <= right
+        assert bottom <= y - radius < y + radius <= top
