@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.crystal_pictures import draw_crystal
@@ -36,7 +37,8 @@ def draw_search(summary: Mapping[str, Any], minima: Frames | None, path: Path) -
         for index in range(shown):
             _draw_structure(axes[2 + index], minima, index, ranking['minima'][index])
     formula = ''.join(f'{element}{count}' for element, count in summary['composition'].items())
-    figure.suptitle(f'{formula}: {summary["labels"]["total"]} labels in {len(summary["cycles"])} cycles')
+    cycles = len(summary['cycles'])
+    figure.suptitle(f'{formula}: {summary["labels"]["total"]} labels in {cycles} cycle{"s" * (cycles != 1)}')
     figure.savefig(path, dpi=150)
 
 
@@ -56,6 +58,7 @@ def _draw_labels(axis: Axes, summary: Mapping[str, Any], best: float) -> None:
         axis.legend(fontsize=7, ncols=2)
     axis.set_yscale('symlog', linthresh=10)
     axis.set_ylim(bottom=-2)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set_xlabel('labels')
     axis.set_ylabel('energy above the best (meV/atom)')
     axis.set_title('what was labelled', fontsize=10)

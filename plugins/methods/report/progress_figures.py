@@ -56,7 +56,7 @@ def draw_labels(summary: Mapping[str, Any]) -> Figure | str:
     cycle_legend(axis, [cycle['cycle'] for cycle in cycles], [line])
     _above_best(axis)
     axis.set_xlabel('labels, in their order')
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
 
 
@@ -108,8 +108,8 @@ def draw_status(summary: Mapping[str, Any]) -> Figure | str:
     axis.set_xlabel('cycle')
     axis.set_ylabel('labels')
     axis.set_ylim(0, 1.25 * bottom.max())
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.legend(ncols=2)
     return figure
 

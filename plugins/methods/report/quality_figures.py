@@ -133,7 +133,7 @@ def draw_learning(name: str, comparisons: Sequence[Comparison], trainings: Seque
     _curve(axis, new, factor, 'o-', BLUE, 'next labels, before training (mean absolute)')
     _curve(axis, own, factor, 's--', ORANGE, f'{tested_on} frames (root mean square)')
     axis.set_yscale('log')
-    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axis.set_xlabel('labels trained on')
     axis.set_ylabel(f'error of the {name} ({unit})')
     low, high = axis.get_ylim()
