@@ -12,6 +12,7 @@ from aiida.manage import get_config_option, get_manager
 from aiida.manage.configuration import Profile
 
 from aiida_prospect.campaign.findings import Finding, Level
+from aiida_prospect.campaign.stranded import is_in_foreground
 
 # Seconds; with the two of AiiDA's default commands of `verdi daemon` give up on a busy machine.
 LEAST_DAEMON_TIMEOUT = 10
@@ -55,13 +56,13 @@ def check_daemon(profile: Profile) -> Iterator[Finding]:
     """Look at the daemon, how many workers it has, and whether they have room."""
     if profile.process_control_backend is None:
         return
-    client, active = get_manager().get_daemon_client(), len(get_active_processes())
+    client, active = get_manager().get_daemon_client(), count_processes_of_daemon()
     try:
         client.get_status()
         workers = client.get_number_of_workers()
     except DaemonNotRunningException:
         level = Level.ERROR if active else Level.WARNING
-        yield Finding(level, 'daemon', f'does not run, and {active} processes have not ended', 'verdi daemon start')
+        yield Finding(level, 'daemon', f'does not run, and {active} processes wait for it', 'verdi daemon start')
         return
     except DaemonException as exception:
         yield Finding(Level.ERROR, 'daemon', _first_line(exception), 'verdi daemon stop; verdi daemon start')
@@ -71,6 +72,11 @@ def check_daemon(profile: Profile) -> Iterator[Finding]:
     if timeout < LEAST_DAEMON_TIMEOUT:
         message = f'`daemon.timeout` is {timeout} s: on a busy machine commands give up too early'
         yield Finding(Level.WARNING, 'daemon', message, 'verdi config set daemon.timeout 30')
+
+
+def count_processes_of_daemon() -> int:
+    """Count the processes that have not ended and that the daemon should run."""
+    return sum(not is_in_foreground(process) for process in get_active_processes())
 
 
 def _check_workers(client: DaemonClient, workers: int, active: int) -> Iterator[Finding]:

@@ -32,6 +32,11 @@ def root_of(node: orm.ProcessNode) -> orm.ProcessNode:
     return node
 
 
+def is_in_foreground(node: orm.ProcessNode) -> bool:
+    """Tell whether a process belongs to a search that a person runs without the daemon."""
+    return bool(root_of(node).base.extras.get(FOREGROUND, False))
+
+
 def find_half_created(search_pk: int | None = None, age: timedelta = PATIENCE) -> list[orm.ProcessNode]:
     """Return processes that were stored, but never came into being because the database went away meanwhile.
 

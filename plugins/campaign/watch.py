@@ -25,13 +25,13 @@ from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.jobs import find_submitted, kill_jobs
 from aiida_prospect.campaign.machines import Unreachable, check_computer, connection
 from aiida_prospect.campaign.stranded import (
-    FOREGROUND,
     OURS,
     PATIENCE,
     announce,
     find_half_created,
     find_stranded,
     forget_silence,
+    is_in_foreground,
     remedy_for_half_created,
     root_of,
     silent_for,
@@ -209,9 +209,9 @@ class Watcher:
 
     def is_watched(self, node: orm.ProcessNode) -> bool:
         """Tell whether a process is below the searches, or below any process of this package."""
-        root = root_of(node)
-        if root.base.extras.get(FOREGROUND, False):
+        if is_in_foreground(node):
             return False
+        root = root_of(node)
         return root.pk in self.pks if self.pks else str(root.process_type).startswith(OURS)
 
     def end_orphans(self) -> None:

@@ -5,7 +5,8 @@ import json
 import asyncssh
 import pytest
 from aiida.common.exceptions import AiidaException
-from aiida.orm import Computer, InstalledCode, Int, User
+from aiida.common.links import LinkType
+from aiida.orm import CalcJobNode, Computer, InstalledCode, Int, User, WorkChainNode
 from aiida.schedulers.plugins.direct import DirectScheduler
 from aiida.transports.plugins.local import LocalTransport
 from paramiko import SSHException
@@ -16,7 +17,8 @@ from aiida_prospect.campaign.codes import check_executable, check_potcars, check
 from aiida_prospect.campaign.doctor import all_codes, check_machines
 from aiida_prospect.campaign.findings import Level
 from aiida_prospect.campaign.machines import check_computer, connection
-from aiida_prospect.campaign.services import check_broker, check_daemon, check_storage
+from aiida_prospect.campaign.services import check_broker, check_daemon, check_storage, count_processes_of_daemon
+from aiida_prospect.campaign.stranded import FOREGROUND
 from aiida_prospect.cli.root import cmd_root
 
 
@@ -36,6 +38,21 @@ def test_a_profile_without_broker_is_told_so(aiida_profile):
     broker = check_broker(aiida_profile)
     assert (broker.level, broker.remedy) == (Level.WARNING, 'verdi profile configure-rabbitmq')
     assert list(check_daemon(aiida_profile)) == []
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_a_search_in_the_foreground_does_not_wait_for_the_daemon():
+    before = count_processes_of_daemon()
+    search, job = WorkChainNode(), CalcJobNode()
+    job.base.links.add_incoming(search, LinkType.CALL_CALC, 'job')
+    for node in (search, job):
+        node.set_process_state('waiting')
+        node.store()
+    assert count_processes_of_daemon() == before + 2
+    search.base.extras.set(FOREGROUND, True)
+    assert count_processes_of_daemon() == before
+    for node in (search, job):
+        node.set_process_state('killed')
 
 
 def test_a_computer_that_works(aiida_localhost):
