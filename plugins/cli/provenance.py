@@ -11,7 +11,10 @@ from aiida.cmdline.params import arguments
 from aiida.cmdline.utils import decorators, echo
 
 from aiida_prospect.cli.root import cmd_root
+from aiida_prospect.common.enums import LabelStatus
 
+# A candidate that has no label yet is waiting.
+STATUSES = (*(status.value for status in LabelStatus), 'waiting')
 as_json = click.option('--json', 'as_json', is_flag=True, help='For other programs: everything, as JSON.')
 
 
@@ -46,20 +49,27 @@ def cmd_why(process: Any, index: int, cycle: int | None, as_json: bool) -> None:
 
 
 @cmd_root.command('history')
-@arguments.DATUM('minimum')
+@arguments.NODE()
+@click.argument('rank', type=int, default=0)
 @as_json
 @decorators.with_dbenv()
-def cmd_history(minimum: Any, as_json: bool) -> None:
-    """Follow MINIMUM, a structure that a search returned, back to the random crystal that it descends from."""
-    from aiida_prospect.cli.answers import history_lines
-    from aiida_prospect.workflows.provenance.history import trace
+def cmd_history(node: Any, rank: int, as_json: bool) -> None:
+    """Follow a minimum back to the random crystal that it descends from.
 
-    answer(lambda: trace(minimum), history_lines, as_json)
+    NODE is a search, and RANK the number of the minimum in `aiida-prospect show`, by default that of the lowest, 0; or
+    NODE is the structure itself.
+    """
+    from aiida import orm
+
+    from aiida_prospect.cli.answers import history_lines
+    from aiida_prospect.workflows.provenance.history import minimum_of, trace
+
+    answer(lambda: trace(minimum_of(node, rank) if isinstance(node, orm.ProcessNode) else node), history_lines, as_json)
 
 
 @cmd_root.command('labels')
 @arguments.PROCESS()
-@click.option('--status', help='Only these: ok, unconverged, failed, rejected, or waiting.')
+@click.option('--status', type=click.Choice(STATUSES), help='Only these.')
 @click.option('--cycle', type=int, help='Only those of this cycle.')
 @click.option('--min-cost', 'cost', type=float, help='Only those that took at least so many core seconds.')
 @click.option('--code', help='Only those of codes whose full label contains this.')

@@ -11,7 +11,7 @@ from aiida import orm
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.pool.generate import ORIGINS, OWN
 from aiida_prospect.methods.pool.spec import PoolKind
-from aiida_prospect.workflows.provenance.cycles import SEARCH, Cycle, candidates_of, load_cycles
+from aiida_prospect.workflows.provenance.cycles import SEARCH, Cycle, candidates_of, check_search, load_cycles
 from aiida_prospect.workflows.provenance.labels import describe_labels, known
 
 KINDS = {
@@ -55,6 +55,21 @@ def trace(minimum: orm.StructureData, cycles: Mapping[int, Cycle] | None = None)
     }
 
 
+def minimum_of(search: orm.ProcessNode, rank: int) -> orm.StructureData:
+    """Return a minimum by its place in the ranking.
+
+    :param rank: counted from 0, the lowest.
+    :raises ValueError: if the process is no search, or has no such minimum.
+    """
+    check_search(search)
+    found = search.outputs.structures if 'structures' in search.outputs else {}
+    name = f'minimum_{rank:02d}'
+    if name not in found:
+        has = f'{len(found)}, counted from 0' if found else 'none yet' if not search.is_terminated else 'none'
+        raise ValueError(f'search {search.pk} has no minimum {rank}: it has {has}')
+    return found[name]
+
+
 def _found_by(minimum: orm.StructureData) -> tuple[orm.WorkChainNode, orm.CalcFunctionNode, int]:
     extraction, ranking, search = minimum.creator, None, None
     if extraction is not None and 'dataset' in extraction.inputs:
@@ -62,8 +77,8 @@ def _found_by(minimum: orm.StructureData) -> tuple[orm.WorkChainNode, orm.CalcFu
         search = None if ranking is None else ranking.caller
     if extraction is None or ranking is None or search is None or search.process_label != SEARCH:
         raise ValueError(
-            f'structure {minimum.pk} is no minimum of a search; the minima are the outputs `structures` of one, see '
-            '`aiida-prospect show PK`'
+            f'structure {minimum.pk} is no minimum of a search; the minima are the outputs `structures` of one: '
+            'give the PK of the search, and the number of a minimum in `aiida-prospect show PK`'
         )
     return search, ranking, extraction.inputs.index.value
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import click
 import pytest
 from aiida import orm
 from ase.build import bulk
 
 from aiida_prospect.cli.root import cmd_root
-from aiida_prospect.workflows.provenance.history import trace
+from aiida_prospect.workflows.provenance.history import minimum_of, trace
 
 
 def minima(search):
@@ -61,3 +62,22 @@ def test_other_structures_are_refused(search, capsys):
     text = capsys.readouterr().out
     for words in ('Begins as: ', 'spread meV/atom', 'Final relaxation, from'):
         assert words in text
+
+
+def test_a_minimum_is_named_by_its_place_in_the_ranking(search):
+    for rank, minimum in enumerate(minima(search)):
+        assert minimum_of(search, rank).pk == minimum.pk
+    number = len(minima(search))
+    with pytest.raises(ValueError, match=f'has no minimum {number}: it has {number}, counted from 0'):
+        minimum_of(search, number)
+    command = ['history', str(search.called[0].pk)]
+    with pytest.raises(click.ClickException, match='is no search but a generate_pool'):
+        cmd_root.main(command, prog_name='aiida-prospect', standalone_mode=False)
+
+
+def test_a_search_and_its_minimum_have_the_same_history(search, capsys):
+    told = []
+    for words in ([str(search.pk)], [str(search.pk), '0'], [str(minima(search)[0].pk)]):
+        cmd_root.main(['history', *words], prog_name='aiida-prospect', standalone_mode=False)
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] == told[2]
