@@ -29,6 +29,7 @@ LONGEST_POLL = 1.0
 # How often, and for how long, s, the jobs are asked to end after an interrupt.
 KILLS, PATIENCE = 6, 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PARSERS = 'aiida.parser.'
 
 
 def run(builder: ProcessBuilder, group: orm.Group | None = None) -> orm.WorkChainNode:
@@ -109,11 +110,16 @@ def _kill(processes: Iterable[Process]) -> None:
 
 @contextmanager
 def only_reports_of(node: orm.WorkChainNode) -> Iterator[None]:
-    """Keep what the parts of a search report from the terminal, but for warnings; it stays in the database."""
+    """Keep what the parts of a search report from the terminal, but for warnings; it stays in the database.
+
+    What a parser warns of does not say which job it is about; what became of a job the search tells itself.
+    """
     mine = f'[{node.pk}|'
 
     def is_wanted(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING or record.getMessage().startswith(mine)
+        if record.getMessage().startswith(mine):
+            return True
+        return record.levelno >= logging.WARNING and not record.name.startswith(PARSERS)
 
     kept = (logging.FileHandler, DBLogHandler)
     handlers = [handler for handler in logging.getLogger('aiida').handlers if not isinstance(handler, kept)]

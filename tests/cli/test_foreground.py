@@ -1,5 +1,6 @@
 """A search in the foreground that is interrupted."""
 
+import logging
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ import time
 
 import pytest
 from aiida import orm
+from aiida.common.log import LOG_LEVEL_REPORT
 from aiida.engine import ToContext, WorkChain
 from aiida.engine.runners import Runner
 from aiida.manage.manager import Manager
@@ -62,3 +64,20 @@ def test_children_are_asked_often_whatever_the_profile_says(aiida_profile, monke
     monkeypatch.setattr(Runner, '__init__', lambda self, poll_interval, persister: seen.append(poll_interval))
     foreground.ForegroundRunner()
     assert seen == [foreground.LONGEST_POLL]
+
+
+@pytest.mark.usefixtures('aiida_profile')
+def test_warnings_that_do_not_say_of_which_job_they_are_stay_in_the_database():
+    seen = []
+    node, handler = orm.WorkChainNode().store(), logging.Handler()
+    handler.emit = lambda record: seen.append(record.getMessage())
+    logging.getLogger('aiida').addHandler(handler)
+    try:
+        with foreground.only_reports_of(node):
+            logging.getLogger('aiida.parser.PwParser').warning('c_bands: at least 1 eigenvalues not converged')
+            logging.getLogger('aiida.orm.nodes').log(LOG_LEVEL_REPORT, '[0|LabelWorkChain|a]: of a part')
+            logging.getLogger('aiida.orm.nodes').log(LOG_LEVEL_REPORT, f'[{node.pk}|SearchWorkChain|a]: of the search')
+            logging.getLogger('aiida.engine.transports').warning('no connection')
+    finally:
+        logging.getLogger('aiida').removeHandler(handler)
+    assert [words.split(': ')[-1] for words in seen] == ['of the search', 'no connection']
