@@ -105,7 +105,7 @@ def _number(value: float | None) -> str:
 
 def _labels(summary: dict[str, Any]) -> Iterator[str]:
     by_status = ', '.join(f'{count} {status}' for status, count in sorted(summary['labels']['by_status'].items()))
-    yield f'Labels: {summary["labels"]["total"]} ({by_status or "none yet"})'
+    yield f'Labels: {summary["labels"]["total"]} ({by_status})' if by_status else 'Labels: none'
     for item in summary['initial_labels']:
         counts = ', '.join(f'{count} {status}' for status, count in sorted(item['labels'].items()))
         kind = 'of an earlier search' if item['of_a_search'] else 'given, not counted'
