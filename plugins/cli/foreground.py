@@ -18,6 +18,7 @@ from aiida.engine.runners import Runner
 from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
 from plumpy import KilledError, run_with_portal
+from plumpy.process_states import Interruption
 
 from aiida_prospect.campaign.stranded import FOREGROUND
 from aiida_prospect.cli.progress import describe
@@ -51,13 +52,10 @@ def run(builder: ProcessBuilder, group: orm.Group | None = None) -> orm.WorkChai
     for number in SIGNALS:
         runner.loop.add_signal_handler(number, _kill, [process])
     watcher = runner.loop.create_task(_watch(process.node))
+    runner.loop.set_exception_handler(_ignore_interruptions)
     try:
         with only_reports_of(process.node):
-            process.execute()
-    except KilledError:
-        # What was being uploaded is interrupted, which the transports report as an error.
-        with quiet('aiida.engine.transports'):
-            runner.loop.run_until_complete(runner.end())
+            _execute(process, runner)
     finally:
         if watcher.done() and watcher.exception():
             LOGGER.warning('the display of the progress broke off', exc_info=watcher.exception())
@@ -67,6 +65,21 @@ def run(builder: ProcessBuilder, group: orm.Group | None = None) -> orm.WorkChai
         for number in SIGNALS:
             runner.loop.remove_signal_handler(number)
     return process.node
+
+
+def _execute(process: Process, runner: ForegroundRunner) -> None:
+    try:
+        process.execute()
+    except KilledError:
+        # What was being uploaded is interrupted, which the transports report as an error.
+        with quiet('aiida.engine.transports'):
+            runner.loop.run_until_complete(runner.end())
+
+
+def _ignore_interruptions(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of tasks that were interrupted and that nobody asks for their result any more."""
+    if not isinstance(context.get('exception'), Interruption):
+        loop.default_exception_handler(context)
 
 
 class ForegroundRunner(Runner):

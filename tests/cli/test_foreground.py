@@ -1,5 +1,6 @@
 """A search in the foreground that is interrupted."""
 
+import gc
 import logging
 import os
 import signal
@@ -48,7 +49,7 @@ def interrupt_when_there_is_a_job(newest, delay):
 
 @pytest.mark.usefixtures('aiida_profile')
 @pytest.mark.parametrize('delay', [0, 5], ids=['before it is submitted', 'while it runs'])
-def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay):
+def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, caplog, delay):
     monkeypatch.setattr(foreground, 'describe', lambda node: ('a', 'a'))
     builder = Sleeper.get_builder()
     builder.code = aiida_code_installed(default_calc_job_plugin='core.arithmetic.add', filepath_executable='/bin/bash')
@@ -56,6 +57,9 @@ def test_an_interrupt_ends_the_jobs_too(aiida_code_installed, monkeypatch, delay
     node = foreground.run(builder)
     assert node.is_killed
     assert all(child.is_terminated for child in node.called_descendants)
+    # What is killed leaves tasks of the event loop behind, which complain when they are thrown away.
+    gc.collect()
+    assert [record for record in caplog.records if record.name == 'asyncio'] == []
 
 
 def test_children_are_asked_often_whatever_the_profile_says(aiida_profile, monkeypatch):
