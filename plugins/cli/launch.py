@@ -62,15 +62,9 @@ def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
 
     :raises ValueError: if a file cannot be read or holds no crystal.
     """
-    from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
-
     structures: dict[str, orm.StructureData] = {}
     for path in paths:
-        try:
-            atoms = read(path)
-        except (UnknownFileTypeError, StopIteration, IndexError, KeyError) as error:
-            raise ValueError(f'{path} cannot be read as a crystal structure: {error}') from error
+        atoms = _read_atoms(path)
         _check_crystal(atoms, path)
         name = ''.join(letter if letter.isalnum() else '_' for letter in path.stem)
         # Names of links begin with a letter; files of the same name in several folders are told apart by a number.
@@ -78,6 +72,17 @@ def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
         taken = sum(known == name or known.startswith(f'{name}_file_') for known in structures)
         structures[f'{name}_file_{taken}' if taken else name] = orm.StructureData(ase=atoms)
     return structures
+
+
+def _read_atoms(path: Path) -> Atoms:
+    from ase.io import read
+
+    try:
+        return read(path)
+    # The readers of ASE raise whatever comes of taking a file for what it is not, `AssertionError` for a CIF among it.
+    except Exception as error:
+        cause = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(f'{path} cannot be read as a crystal structure: {cause}') from error
 
 
 def _check_crystal(atoms: Atoms, path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 from aiida.cmdline.params import arguments
 from aiida.cmdline.utils import decorators, echo
 
+from aiida_prospect.cli.outputs import writing
 from aiida_prospect.cli.root import cmd_root
 
 
@@ -27,6 +28,7 @@ def cmd_report(process: Any, folder: Path | None) -> None:
     from aiida_prospect.cli.launch import readable_errors
     from aiida_prospect.workflows.report.write import write_report
 
-    with readable_errors():
-        path = write_report(process, folder or Path(f'report-{process.pk}'))
+    folder = folder or Path(f'report-{process.pk}')
+    with readable_errors(), writing(folder):
+        path = write_report(process, folder)
     echo.echo_success(f'report: {path}')

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 from aiida.cmdline.params import arguments
-from aiida.cmdline.utils import decorators
+from aiida.cmdline.utils import decorators, echo
 
+from aiida_prospect.cli.outputs import check_writable, picture_option
 from aiida_prospect.cli.root import cmd_root
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -27,11 +28,7 @@ def run_options(function: Any) -> Any:
         show_default=True,
         help='Run here and now, or hand over to the daemon, which `verdi daemon start` starts.',
     )(function)
-    return click.option(
-        '--picture',
-        type=click.Path(dir_okay=False, path_type=Path),
-        help='Draw the result into this file (.png, .svg, .pdf).',
-    )(function)
+    return picture_option(function)
 
 
 @cmd_root.command('search')
@@ -122,6 +119,9 @@ def cmd_restart(
 
     with launch.readable_errors():
         builder = launch.restart_builder(process, cycle, limits)
+    if not process.is_terminated:
+        advice = 'what it makes from now on is not taken over; if it still runs, end it first'
+        echo.echo_warning(f'search {process.pk} has not ended: {advice}')
     _start(builder, foreground, picture, group)
 
 
@@ -133,6 +133,11 @@ def _start(builder: Any, foreground: bool, picture: Path | None, group: str | No
     from aiida_prospect.cli.show import show
     from aiida_prospect.cli.submission import submit
 
+    if picture is not None:
+        if not foreground:
+            advice = 'draw it when the search has ended, with `aiida-prospect show PK --picture FILE`'
+            raise click.UsageError(f'`--picture` does not go with `--submit`: {advice}')
+        check_writable(picture)
     with launch.readable_errors():
         if not foreground:
             submit(builder, 'search', 'show', group)
@@ -140,4 +145,5 @@ def _start(builder: Any, foreground: bool, picture: Path | None, group: str | No
         node = run(builder, orm.Group.collection.get_or_create(group)[0] if group else None)
     show(node, as_json=False, picture=picture)
     if not (node.is_finished_ok or (node.exit_status and node.exit_status >= 500)):
+        echo.echo(f'To go on from where it ended: aiida-prospect restart {node.pk}')
         sys.exit(1)

@@ -10,17 +10,14 @@ import click
 from aiida.cmdline.params import arguments
 from aiida.cmdline.utils import decorators, echo
 
+from aiida_prospect.cli.outputs import picture_option, writing
 from aiida_prospect.cli.root import cmd_root
 
 
 @cmd_root.command('show')
 @arguments.PROCESS()
 @click.option('--json', 'as_json', is_flag=True, help='For other programs: everything, as JSON.')
-@click.option(
-    '--picture',
-    type=click.Path(dir_okay=False, path_type=Path),
-    help='Draw the result into this file (.png, .svg, .pdf).',
-)
+@picture_option
 @decorators.with_dbenv()
 def cmd_show(process: Any, as_json: bool, picture: Path | None) -> None:
     """Show the search PROCESS, running or ended: minima, labels, cycles, why it ended and what it cost."""
@@ -46,7 +43,8 @@ def show(node: Any, *, as_json: bool, picture: Path | None) -> None:
         from aiida_prospect.methods.figures import draw_search
 
         minima = node.outputs.minima.frames if 'minima' in node.outputs else None
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        draw_search(summary, minima, picture)
+        with writing(picture):
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            draw_search(summary, minima, picture)
         if not as_json:
             echo.echo_success(f'picture: {picture}')

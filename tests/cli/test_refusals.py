@@ -119,6 +119,49 @@ def test_structure_that_is_no_crystal(refuse, tmp_path, option):
         assert f'{name}.xyz is not periodic in all directions' in answer
 
 
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('words.cif', 'no crystal\n'),
+        ('broken.cif', 'data_x\n_cell_length_a abc\nloop_\n_atom_site_label\nSi1\n'),
+        ('POSCAR', 'Si\n1.0\n1 0\n'),
+        ('short.xyz', '3\n\nSi 0 0\n'),
+        ('any.unknown', '3\n'),
+        ('empty.cif', ''),
+    ],
+    ids=lambda value: value if '.' in value else '',
+)
+def test_structure_that_cannot_be_read(refuse, tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    start = f'{path} cannot be read as a crystal structure: '
+    answer = refuse('Si8', '--structure', str(path))
+    assert answer.startswith(start)
+    assert len(answer) > len(start)
+
+
+@pytest.mark.parametrize('command', [['search', 'Si8'], ['show', '1']])
+def test_picture_that_cannot_be_drawn(command):
+    with pytest.raises(click.BadParameter, match=r'`si\.xyz` ends with none of \.png, \.svg, \.pdf'):
+        cmd_root.main([*command, '--picture', 'si.xyz'], prog_name='aiida-prospect', standalone_mode=False)
+
+
+def test_picture_that_cannot_be_written(refuse, tmp_path):
+    """What is found out hours later is of no use."""
+    (tmp_path / 'file').touch()
+    path = tmp_path / 'file' / 'si.png'
+    assert refuse('Si8', '--picture', str(path)).startswith(f'`{path}` cannot be written: ')
+
+
+def test_picture_of_a_search_that_is_submitted(refuse):
+    assert 'aiida-prospect show PK --picture FILE' in refuse('Si8', '--submit', '--picture', 'si.png')
+
+
+def test_misspelt_status():
+    with pytest.raises(click.BadParameter, match=r"'ok', 'unconverged', 'failed', 'rejected', 'waiting'"):
+        cmd_root.main(['labels', '1', '--status', 'good'], prog_name='aiida-prospect', standalone_mode=False)
+
+
 def test_structure_with_partly_occupied_sites(refuse, tmp_path):
     crystal = bulk('Si', 'diamond', a=5.43)
     crystal.info['occupancy'] = {'0': {'Si': 0.5, 'Ge': 0.5}, '1': {'Si': 1.0}}

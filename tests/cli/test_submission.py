@@ -90,3 +90,16 @@ def test_overrides_reach_the_inputs(search, submitted, tmp_path):
     assert search('--overrides', str(path), '--max-labels', '40').exit_code == 0
     assert submitted[0].explore.parameters['fmax'] == 2e-2
     assert submitted[0].budget['max_labels'] == 40
+
+
+@pytest.mark.usefixtures('submitted')
+def test_a_restart_of_what_may_still_run_is_warned_of(aiida_profile):
+    for state, is_warned in (('running', True), ('killed', False)):
+        node = orm.WorkChainNode(process_type=SearchWorkChain.build_process_type())
+        node.set_process_label(SearchWorkChain.__name__)
+        node.set_process_state(state)
+        node.store()
+        done = CliRunner().invoke(cmd_root, ['restart', str(node.pk), '--submit'])
+        assert done.exit_code == 0
+        assert (f'search {node.pk} has not ended' in done.output) == is_warned
+        node.set_process_state('killed')

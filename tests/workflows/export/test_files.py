@@ -100,3 +100,11 @@ def test_nothing_half_written_stays(failed_search, tmp_path, monkeypatch):
 def test_nothing_is_overwritten(search, folder):
     with pytest.raises(FileExistsError, match='is not empty'):
         export_search(search, folder)
+
+
+@pytest.mark.parametrize(('command', 'option'), [('report', ['-o']), ('export', []), ('show', ['--picture'])])
+def test_results_that_cannot_be_written(search, tmp_path, command, option):
+    (tmp_path / 'file').touch()
+    path = tmp_path / 'file' / 'si.png'
+    with pytest.raises(click.ClickException, match=f'`{path}` cannot be written: '):
+        cmd_root.main([command, str(search.pk), *option, str(path)], prog_name='aiida-prospect', standalone_mode=False)
