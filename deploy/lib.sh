@@ -19,14 +19,31 @@ may_install() {
     command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
 }
 
-# Run a command, and show the end of what it wrote only if it fails.
+# Run a command, and show the end of what it wrote only if it fails; meanwhile a terminal shows its last line.
 quietly() {
-    local log code=0
+    local log code=0 clock=''
     log=$(mktemp)
+    if [[ -t 2 ]]; then
+        show_last_line "$log" &
+        clock=$!
+    fi
     "$@" >"$log" 2>&1 || code=$?
+    if [[ -n $clock ]]; then
+        kill "$clock" 2>/dev/null || true
+        wait "$clock" 2>/dev/null || true
+        printf '\r\033[K' >&2
+    fi
     ((code == 0)) || tail -n 20 "$log" >&2
     rm -f "$log"
     return $code
+}
+
+# Show how long a command has run and the last line of its log, until it is ended, or the script is.
+show_last_line() {
+    local start=$SECONDS
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+        printf '\r\033[K%5d s  %.70s' $((SECONDS - start)) "$(tail -n 1 "$1" 2>/dev/null)" >&2
+    done
 }
 
 apt_install() {

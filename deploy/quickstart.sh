@@ -31,10 +31,7 @@ TXT
 
 parse_arguments() {
     ENVIRONMENT="$ROOT/.venv" FORMULA=Si8 LABELS=calculator PSEUDOS='' CUTOFFS='' SEARCH=yes FORWARDED=()
-    if [[ ${1:-} == [A-Z]* ]]; then
-        FORMULA=$1
-        shift
-    fi
+    local last=''
     while (($#)); do
         case $1 in
             -h | --help) usage && exit ;;
@@ -47,12 +44,26 @@ parse_arguments() {
                     --cutoffs) CUTOFFS=$2 ;;
                     --env) ENVIRONMENT=$(realpath -m "$2") ;;
                 esac
-                shift 2
+                last='' && shift 2
                 ;;
-            *) FORWARDED+=("$1") && shift ;;
+            *)
+                # What follows an option may be its value.
+                if [[ $1 != -* && $last != -* ]]; then FORMULA=$1; else FORWARDED+=("$1"); fi
+                last=$1 && shift
+                ;;
         esac
     done
+    check_arguments
+}
+
+# Refuse now what would be found out after an installation of some GB.
+check_arguments() {
+    [[ $FORMULA =~ ^[A-Z][A-Za-z0-9()]*$ ]] || die "\`$FORMULA\` is no formula: give the content of one cell, such as Si8 or Na4Cl4"
+    [[ $LABELS == calculator || $LABELS == quantumespresso ]] ||
+        die "--labels $LABELS: the quick start knows calculator and quantumespresso; for others see docs/labels.md"
+    [[ -z $PSEUDOS || $LABELS == quantumespresso ]] || die '--pseudos belongs to --labels quantumespresso'
     [[ -z $CUTOFFS || -d $PSEUDOS ]] || die '--cutoffs belongs to --pseudos FOLDER'
+    [[ -z $CUTOFFS || -f $CUTOFFS ]] || die "there is no file $CUTOFFS"
 }
 
 # Write what a shell must source to work with this profile later.
@@ -67,11 +78,11 @@ TXT
 set_up() {
     mkdir -p "$HOME_FOLDER/work"
     install_ps
+    [[ $LABELS != quantumespresso ]] || install_pw || die "$HOW_TO_GET_PW"
     make_environment "$ENVIRONMENT"
     pip_install "$ENVIRONMENT" package --editable '.[deepmd,qe]'
     local options=(--python "$ENVIRONMENT/bin/python" --work "$HOME_FOLDER/work")
     if [[ $LABELS == quantumespresso ]]; then
-        install_pw || die "$HOW_TO_GET_PW"
         options+=(--pw "$(command -v pw.x)")
     fi
     write_activate
@@ -93,18 +104,30 @@ choose_pseudos() {
 search() {
     local picture="$HOME_FOLDER/$FORMULA-$LABELS.png" options=(--labels "$LABELS" --run) code=0
     [[ " ${FORWARDED[*]} " == *' --protocol'* ]] || options+=(--protocol fast)
-    [[ " ${FORWARDED[*]} " == *' --picture'* ]] || options+=(--picture "$picture")
+    [[ " ${FORWARDED[*]} " == *' --picture'* || " ${FORWARDED[*]} " == *' --submit '* ]] || options+=(--picture "$picture")
     [[ $FORMULA =~ ^Si[0-9]*$ && " ${FORWARDED[*]} " != *' --reference'* ]] && options+=(--reference "$ROOT/examples/structures/Si_diamond.cif")
     say "aiida-prospect search $FORMULA ${options[*]} ${FORWARDED[*]}"
     "$ENVIRONMENT/bin/aiida-prospect" search "$FORMULA" "${options[@]}" "${FORWARDED[@]}" || code=$?
     say 'To look at it again, and to go on:'
     cat >&2 <<TXT
-    source ${HOME_FOLDER/#"$PWD/"/}/activate
+    $(how_to_activate)
     verdi process list -a            # PK of the search
     aiida-prospect show PK           # minima, labels, cycles, why it ended, what it cost; --json for programs
+    aiida-prospect report PK         # a page with pictures
     aiida-prospect search --help
 TXT
     return $code
+}
+
+how_to_activate() { printf 'source %q' "${HOME_FOLDER/#"$PWD/"/}/activate"; }
+
+tell_what_is_next() {
+    say 'All is set up. To go on:'
+    cat >&2 <<TXT
+    $(how_to_activate)
+    aiida-prospect doctor            # looks whether all works
+    aiida-prospect search $FORMULA --protocol fast
+TXT
 }
 
 parse_arguments "$@"
@@ -113,4 +136,4 @@ export AIIDA_PATH=$HOME_FOLDER
 one_thread
 set_up
 [[ $LABELS != quantumespresso ]] || choose_pseudos
-[[ $SEARCH == no ]] || search
+if [[ $SEARCH == yes ]]; then search; else tell_what_is_next; fi

@@ -71,13 +71,17 @@ def upf_files(folder: Path) -> dict[str, Path]:
 def find_cutoffs(folder: Path, given: Path | None) -> dict[str, dict[str, float]]:
     """Return the cut-offs by element, from a JSON file.
 
-    :raises SystemExit: if no file is given and the folder, or the one above, has none or more than one.
+    :raises SystemExit: if no file is given and the folder, or the one above, has none or more than one; if it is no
+        JSON.
     """
     candidates = [given] if given else sorted([*folder.glob('*.json'), *folder.parent.glob('cutoffs*.json')])
     if len(candidates) != 1:
         found = ', '.join(path.name for path in candidates) or 'none'
         raise SystemExit(f'which cut-offs belong to {folder}? Say so with `--cutoffs FILE`; found: {found}')
-    content = json.loads(candidates[0].read_text())
+    try:
+        content = json.loads(candidates[0].read_text())
+    except ValueError as error:
+        raise SystemExit(f'{candidates[0]} is no JSON: {error}; {HOW_TO_GIVE_CUTOFFS}') from error
     return content.get('normal', content)
 
 

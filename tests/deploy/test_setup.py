@@ -85,3 +85,44 @@ def test_refusals_of_pseudos(pseudos, tmp_path):
 def test_quickstart_explains_itself():
     shown = subprocess.run(['bash', DEPLOY / 'quickstart.sh', '--help'], capture_output=True, text=True, check=True)
     assert '--labels' in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['si8'], '`si8` is no formula'),
+        (['--seed', '2', 'si8'], '`si8` is no formula'),
+        (['--labels', 'quantumespreso'], 'the quick start knows calculator and quantumespresso'),
+        (['--pseudos', 'folder'], '--pseudos belongs to --labels quantumespresso'),
+        (['--cutoffs', 'file'], '--cutoffs belongs to --pseudos FOLDER'),
+        (['--labels', 'quantumespresso', '--pseudos', '/', '--cutoffs', '/nowhere'], 'there is no file /nowhere'),
+        (['--labels'], '--labels needs a value'),
+    ],
+    ids=lambda value: '-'.join(value) if isinstance(value, list) else '',
+)
+def test_quickstart_refuses_before_it_installs(tmp_path, arguments, words):
+    environment = {**os.environ, 'PROSPECT_HOME': str(tmp_path / 'home')}
+    command = ['bash', DEPLOY / 'quickstart.sh', '--env', tmp_path / 'environment', *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_command_shows_its_last_line_in_a_terminal():
+    """And nothing of it is left there."""
+    script = f'set -euo pipefail; ROOT=/; source {DEPLOY}/lib.sh; quietly bash -c "echo at work; sleep 4"; echo ended'
+    reader, terminal = os.openpty()
+    subprocess.run(['bash', '-c', script], stdin=terminal, stdout=terminal, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(reader, 10000).decode()
+    os.close(reader)
+    assert 's  at work' in shown
+    assert shown.endswith('\r\x1b[Kended\r\n')
+
+
+def test_cutoffs_that_are_no_json(pseudos, tmp_path):
+    (tmp_path / 'cutoffs.json').write_text('{Si: 40}')
+    with pytest.raises(SystemExit, match=r'cutoffs\.json is no JSON: .*; give them with `--cutoffs FILE`'):
+        pseudos.find_cutoffs(tmp_path, tmp_path / 'cutoffs.json')
