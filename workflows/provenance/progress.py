@@ -20,6 +20,7 @@ STAGES = {
     'pool': 'making the pool',
     'select': 'choosing candidates',
     'label': 'labelling',
+    'final_label': 'relaxing the lowest with the reference method',
     'train': 'training the ensemble',
     'refill': 'renewing the pool',
     'explore': 'relaxing the pool',
@@ -41,7 +42,7 @@ STEP = re.compile(r'(?:cycle_(\d+)_|(final)_)?(.*?)(?:_\d+)?')
 def stage_in_words(label: str) -> tuple[str, str]:
     """Return where a search is and what it does there, from the label of a call: ``cycle_03_label``, ``pool``."""
     cycle, final, stage = STEP.fullmatch(label).groups()  # type: ignore[union-attr]  # it matches everything
-    return f'cycle {int(cycle)}' if cycle else final or '', STAGES.get(stage, stage)
+    return f'cycle {int(cycle)}' if cycle else final or '', STAGES.get(f'{final}_{stage}') or STAGES.get(stage, stage)
 
 
 def progress_of(search: orm.WorkChainNode) -> dict[str, Any]:

@@ -9,7 +9,20 @@ from aiida.orm import Dict
 
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.cli.status import status_lines
-from aiida_prospect.workflows.provenance.progress import progress_of
+from aiida_prospect.workflows.provenance.progress import progress_of, stage_in_words
+
+
+@pytest.mark.parametrize(
+    ('label', 'words'),
+    [
+        ('pool', ('', 'making the pool')),
+        ('cycle_03_label', ('cycle 3', 'labelling')),
+        ('final_label', ('final', 'relaxing the lowest with the reference method')),
+        ('final_extract_01', ('final', 'storing the minima')),
+    ],
+)
+def test_stages_in_words(label, words):
+    assert stage_in_words(label) == words
 
 
 def test_ended(search):
