@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.crystal_pictures import draw_crystal
+from aiida_prospect.methods.report.style import colour_of, cycle_legend
 
 N_PICTURES = 3
 
@@ -45,17 +46,20 @@ def draw_search(summary: Mapping[str, Any], minima: Frames | None, path: Path) -
 def _draw_labels(axis: Axes, summary: Mapping[str, Any], best: float) -> None:
     """Draw the energies of all labels in the order in which they were made, and the lowest so far."""
     count, lowest, steps = 0, np.inf, []
-    for cycle in summary['cycles']:
+    cycles = [cycle for cycle in summary['cycles'] if cycle['label_energies']]
+    numbers_of_cycles = [cycle['cycle'] for cycle in cycles]
+    last = max(numbers_of_cycles, default=0)
+    for cycle in cycles:
         energies = np.array([np.nan if value is None else value for value in cycle['label_energies']], dtype=float)
         numbers = count + 1 + np.arange(len(energies))
-        axis.plot(numbers, 1000 * (energies - best), 'o', ms=4, alpha=0.8, label=f'cycle {cycle["cycle"]}')
+        axis.plot(numbers, 1000 * (energies - best), 'o', ms=4, alpha=0.8, color=colour_of(cycle['cycle'], last))
         for number, energy in zip(numbers, energies, strict=True):
             lowest = np.fmin(lowest, energy)
             steps.append((number, 1000 * (lowest - best)))
         count += len(energies)
     if steps:
-        axis.step(*np.transpose(steps), where='post', color='black', lw=1.2, label='lowest so far')
-        axis.legend(fontsize=7, ncols=2)
+        line = axis.step(*np.transpose(steps), where='post', color='black', lw=1.2, label='lowest so far')
+        cycle_legend(axis, numbers_of_cycles, line)
     axis.set_yscale('symlog', linthresh=10)
     axis.set_ylim(bottom=-2)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -25,6 +25,7 @@ STATUS_STYLE = {
 STAGE_COLOURS = {'label': BLUE, 'train': ORANGE, 'explore': GREEN, 'final': RED}
 RANKS = ('lowest', 'second', 'third', 'fourth', 'fifth')
 N_CLUSTERS = len(RANKS)
+MAX_CYCLES_AT_AXIS = 10
 
 
 def best_energy(summary: Mapping[str, Any]) -> float:
@@ -125,15 +126,19 @@ def draw_cost(cycles: Sequence[Mapping[str, Any]], stages: Sequence[Mapping[str,
         return 'No job has reported a cost yet.'
     figure, axis = one_panel()
     unit, divisor = ('core hours', 3600.0) if total > 7200 else ('core seconds', 1.0)
-    names = [str(cycle['cycle']) for cycle in cycles] + ['final']
-    bottom = np.zeros(len(names))
+    numbers = [int(cycle['cycle']) for cycle in cycles]
+    # So many of them that they do not run into each other, and the end apart from the last.
+    step = 1 + len(numbers) // MAX_CYCLES_AT_AXIS
+    final = max(numbers, default=0) + 1 + step
+    bottom = np.zeros(len(numbers) + 1)
     for stage, colour in STAGE_COLOURS.items():
         values = [_of_stage(cycle['stages'], stage) / divisor for cycle in cycles] + [0.0]
         if stage == 'final':
             values[-1] = _of_stage(stages, stage) / divisor
         if any(values):
-            axis.bar(names, values, bottom=bottom, color=colour, label=stage)
+            axis.bar([*numbers, final], values, bottom=bottom, color=colour, label=stage)
             bottom += values
+    axis.set_xticks([*numbers[::step], final], [*map(str, numbers[::step]), 'final'])
     axis.set_xlabel('cycle')
     axis.set_ylabel(unit)
     axis.set_ylim(0, 1.2 * bottom.max())
