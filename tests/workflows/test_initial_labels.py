@@ -73,7 +73,7 @@ def test_show_tells_them_apart(search):
     assert summary['labels']['total'] == 0
     assert [(item['from'], item['labels']) for item in summary['initial_labels']] == [('mine.extxyz', {'ok': N_GIVEN})]
     text = '\n'.join(summary_lines(summary))
-    assert 'Labels: 0' in text
+    assert 'Labels: none' in text
     assert f'and {N_GIVEN} ok given, not counted: before_00 mine.extxyz' in text
 
 

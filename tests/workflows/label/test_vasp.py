@@ -134,8 +134,8 @@ def test_what_a_user_sets_reaches_the_program_and_atoms_keep_their_order(label_v
     assert incar['magmom'].split() == ['0.5', '1.5'] * 4
     assert incar['ediff'] == pytest.approx(8e-6)
     assert {potcar.full_name for potcar in job.inputs.potential.values()} == {'Na_pv', 'Cl'}
-    # 2π/4.4 Å is 1.43/Å: three points are less than 0.6/Å apart, two are not.
-    assert job.inputs.kpoints.get_kpoints_mesh() == ([3, 3, 3], [0, 0, 0])
+    # 2π/4.4 Å is 1.43/Å: four points are less than 0.4/Å apart, three are not.
+    assert job.inputs.kpoints.get_kpoints_mesh() == ([4, 4, 4], [0, 0, 0])
     atoms.calc = LennardJones(sigma=2.2, epsilon=0.3, rc=4.4, smooth=True)
     labels = outputs['labels'].frames
     assert labels.forces == pytest.approx(atoms.get_forces(), abs=1e-6)
