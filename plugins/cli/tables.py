@@ -53,7 +53,8 @@ def _minima(ranking: dict[str, Any] | None) -> Iterator[str]:
         )
         for index, item in enumerate(ranking['minima'])
     ]
-    headers = ('', 'ΔE meV/atom', 'E eV/atom', 'space group', 'V Å³/atom', 'atoms', 'lattice Å', 'reference', 'from')
+    measures = ('ΔE meV/atom', 'E eV/atom', 'space group', 'V Å³/atom', 'atoms', 'conventional cell Å')
+    headers = ('', *measures, 'reference', 'from')
     yield tabulate(rows, headers, disable_numparse=True)
     yield ''
     for index, item in enumerate(ranking['minima']):

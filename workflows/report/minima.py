@@ -56,9 +56,9 @@ def _facts(item: Mapping[str, Any]) -> dict[str, str]:
         'energy': f'{item["energy_per_atom"]:.4f} eV/atom',
         'space group': f'{item["space_group_symbol"]} ({item["space_group_number"]})',
         'volume': f'{item["volume_per_atom"]:.2f} Å³/atom',
-        'a, b, c': f'{lengths} Å',
-        'α, β, γ': f'{angles}°',
-        'atoms in the cell': str(item['n_atoms']),
+        'a, b, c, conventional': f'{lengths} Å',
+        'α, β, γ, conventional': f'{angles}°',
+        'atoms in the searched cell': str(item['n_atoms']),
         'same as': references or 'none of the references',
     }
 
