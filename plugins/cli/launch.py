@@ -12,12 +12,11 @@ from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
-from ase import Atoms
 
 from aiida_prospect.cli.codes import find_code, find_python
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.pool.composition import parse_composition
-from aiida_prospect.methods.pool.structures import check_order
+from aiida_prospect.methods.pool.structures import read_crystal
 from aiida_prospect.workflows.search_inputs import LABEL_PREFIX
 
 # The surface that the benchmarks use where several know the elements.
@@ -64,32 +63,13 @@ def read_structures(paths: tuple[Path, ...]) -> dict[str, orm.StructureData]:
     """
     structures: dict[str, orm.StructureData] = {}
     for path in paths:
-        atoms = _read_atoms(path)
-        _check_crystal(atoms, path)
+        atoms = read_crystal(path)
         name = ''.join(letter if letter.isalnum() else '_' for letter in path.stem)
         # Names of links begin with a letter; files of the same name in several folders are told apart by a number.
         name = name if name[:1].isalpha() else f'file_{name}'
         taken = sum(known == name or known.startswith(f'{name}_file_') for known in structures)
         structures[f'{name}_file_{taken}' if taken else name] = orm.StructureData(ase=atoms)
     return structures
-
-
-def _read_atoms(path: Path) -> Atoms:
-    from ase.io import read
-
-    try:
-        return read(path)
-    # The readers of ASE raise whatever comes of taking a file for what it is not, `AssertionError` for a CIF among it.
-    except Exception as error:
-        cause = ' '.join(str(error).split()) or type(error).__name__
-        raise ValueError(f'{path} cannot be read as a crystal structure: {cause}') from error
-
-
-def _check_crystal(atoms: Atoms, path: Path) -> None:
-    """Refuse what a search could not compare with its minima at its end."""
-    if not all(atoms.pbc) or atoms.cell.rank < 3:
-        raise ValueError(f'{path} is not periodic in all directions: give a crystal with its cell, as CIF or POSCAR')
-    check_order(atoms, path)
 
 
 def label_options(

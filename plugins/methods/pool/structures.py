@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import read
-from ase.io.formats import UnknownFileTypeError
 
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.pool.composition import format_composition, reduce_composition
 from aiida_prospect.methods.pool.makers import Crystal
 
 
-def read_structures(paths: Iterable[Path | str]) -> Frames:
-    """Read crystals from files of any format that ASE knows (CIF, POSCAR, extended XYZ, …), all of each file.
+def read_crystal(path: Path) -> Atoms:
+    """Read a crystal from a file of any format that ASE knows, the last one if there are several.
 
-    :raises ValueError: if a file is missing or unreadable, or a structure is not periodic or has partly occupied sites.
+    :raises ValueError: if the file holds none, or one that is not periodic or has partly occupied sites, of which ASE
+        takes one of the elements for the whole site.
     """
-    structures = []
-    for path in map(Path, paths):
-        try:
-            found = read(path, index=':')
-        except FileNotFoundError as error:
-            raise ValueError(f'the structure file `{path}` does not exist') from error
-        except (UnknownFileTypeError, ValueError, KeyError, IndexError, AssertionError, RuntimeError) as error:
-            raise ValueError(
-                f'`{path}` holds no structure that ASE can read ({error}): give CIF, POSCAR or extended XYZ'
-            ) from error
-        if not found:
-            raise ValueError(f'`{path}` holds no structure: give CIF, POSCAR or extended XYZ')
-        for atoms in found:
-            _check_atoms(atoms, path)
-        structures += found
-    return Frames.from_atoms(structures)
-
-
-def _check_atoms(atoms: Atoms, path: Path) -> None:
-    if atoms.cell.rank < 3 or not len(atoms):
-        raise ValueError(f'`{path}` holds a structure without three lattice vectors or without atoms: give a crystal')
-    check_order(atoms, path)
-
-
-def check_order(atoms: Atoms, path: Path) -> None:
-    """Refuse a crystal with partly occupied sites: ASE takes one of the elements for the whole site.
-
-    :raises ValueError: if it has some.
-    """
+    try:
+        atoms = read(path)
+    # The readers of ASE raise whatever comes of taking a file for what it is not, `AssertionError` for a CIF among it.
+    except Exception as error:
+        cause = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(f'{path} cannot be read as a crystal structure: {cause}') from error
+    if not all(atoms.pbc) or atoms.cell.rank < 3:
+        raise ValueError(f'{path} is not periodic in all directions: give a crystal with its cell, as CIF or POSCAR')
     occupancies = [share for site in atoms.info.get('occupancy', {}).values() for share in site.values()]
     if any(share < 1 for share in occupancies):
         raise ValueError(f'`{path}` has partly occupied sites: give an ordered structure')
+    return atoms
 
 
 def check_own(own: Frames, composition: Mapping[str, int]) -> None:

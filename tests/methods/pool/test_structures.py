@@ -4,16 +4,16 @@ from ase.build import bulk
 from ase.io import write
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.pool.structures import read_structures
+from aiida_prospect.methods.pool.structures import read_crystal
 
 
-def test_files_of_any_format_are_read_in_order(tmp_path):
+def test_files_of_any_format_are_read(tmp_path):
     diamond, salt = bulk('Si', cubic=True), bulk('NaCl', 'rocksalt', a=5.64)
     write(tmp_path / 'POSCAR', diamond, format='vasp')
     write(tmp_path / 'salt.cif', salt)
-    write(tmp_path / 'both.extxyz', [diamond, salt])
-    frames = read_structures([tmp_path / 'POSCAR', tmp_path / 'salt.cif', tmp_path / 'both.extxyz'])
-    assert frames.formulas == ['Si8', 'ClNa', 'Si8', 'ClNa']
+    write(tmp_path / 'both.extxyz', [salt, diamond])
+    frames = Frames.from_atoms([read_crystal(tmp_path / name) for name in ('POSCAR', 'salt.cif', 'both.extxyz')])
+    assert frames.formulas == ['Si8', 'ClNa', 'Si8']
     assert frames[2].equals(Frames.from_atoms([diamond]))
 
 
@@ -41,19 +41,19 @@ Ge1 Ge 0.5 0 0 0
     ('name', 'content', 'message'),
     [
         ('alloy.cif', PARTIAL, 'partly occupied'),
-        ('broken.cif', 'data_nothing\n', 'holds no structure'),
-        ('notes.txt', 'hello\n', 'no structure that ASE can read'),
+        ('broken.cif', 'data_nothing\n', 'cannot be read as a crystal'),
+        ('notes.txt', 'hello\n', 'cannot be read as a crystal'),
     ],
 )
 def test_file_that_is_no_crystal_is_refused_by_name(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
-        read_structures([tmp_path / name])
+        read_crystal(tmp_path / name)
 
 
 def test_missing_file_and_molecule_are_refused(tmp_path):
-    with pytest.raises(ValueError, match='does not exist'):
-        read_structures([tmp_path / 'nothing.cif'])
+    with pytest.raises(ValueError, match='No such file'):
+        read_crystal(tmp_path / 'nothing.cif')
     write(tmp_path / 'water.xyz', Atoms('H2O', [[0, 0, 0], [0, 0, 1], [0, 1, 0]]))
     with pytest.raises(ValueError, match='give a crystal'):
-        read_structures([tmp_path / 'water.xyz'])
+        read_crystal(tmp_path / 'water.xyz')
