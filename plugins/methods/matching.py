@@ -16,6 +16,7 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
 from aiida_prospect.common.frames import Frames
@@ -123,6 +124,17 @@ def symmetry(structure: Structure, symprec: float) -> Symmetry:
     except (SymmetryUndeterminedError, ValueError, TypeError):
         return Symmetry(1, 'P1', _lattice(structure))
     return Symmetry(analyzer.get_space_group_number(), analyzer.get_space_group_symbol(), _lattice(conventional))
+
+
+def cif_text(structure: Structure, symprec: float) -> str:
+    """Return the conventional cell of a crystal as a CIF with its space group, atoms moved to where symmetry has them.
+
+    :param symprec: Å; of a crystal that spglib cannot analyse, the cell as it is in P1.
+    """
+    try:
+        return str(CifWriter(structure, symprec=symprec))
+    except (SymmetryUndeterminedError, ValueError, TypeError):
+        return str(CifWriter(structure))
 
 
 def _lattice(structure: Structure) -> dict[str, float]:

@@ -15,7 +15,7 @@ from aiida_prospect.common.enums import Backend, LabelStatus
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.formats import FileFormat, write_frames
-from aiida_prospect.methods.matching import structure_of
+from aiida_prospect.methods.matching import MatchSettings, cif_text, structure_of
 from aiida_prospect.workflows.export.archive import write_archive
 from aiida_prospect.workflows.provenance.cycles import Cycle, lineage, load_cycles
 from aiida_prospect.workflows.summary import summarise
@@ -23,8 +23,9 @@ from aiida_prospect.workflows.summary import summarise
 README = """Result of search {pk} for {formula} ({uuid}).
 {ending}
 
-minima/       the minima, the lowest first: .cif, .vasp (POSCAR), all in minima.extxyz; ranking.json has energies, space
-              groups and what each was compared with. Energies in eV, lengths in Å.
+minima/       the minima, the lowest first. .vasp (POSCAR) and all in minima.extxyz: as they were relaxed, with the
+              energies told; .cif: the conventional cell with its space group, atoms moved to where it has them, by
+              {symprec:g} Å at most. ranking.json: energies, space groups, what each was compared with; eV and Å.
 labels/       labels.extxyz: every structure that was labelled, with energy (eV), forces (eV/Å), stress (eV/Å³, positive
               under tension) and, per frame, status and reason; deepmd: those that are `ok`, for DeePMD-kit and dpdata.
 potentials/   the last ensemble; potentials.json tells the program, the elements and the cut-off (Å) of each.
@@ -77,6 +78,7 @@ def _write(search: orm.WorkChainNode, cycles: Mapping[int, Cycle], folder: Path,
     ending = summary['stop']['sentence'] if summary['stop'] else f'The search is {summary["state"]}.'
     formula = ''.join(f'{element}{count}' for element, count in summary['composition'].items())
     values = {'pk': search.pk, 'uuid': search.uuid, 'formula': formula, 'ending': ending, 'archives': words}
+    values['symprec'] = symprec_of(search)
     (folder / 'README.txt').write_text(README.format(**values), encoding='utf8')
 
 
@@ -88,10 +90,16 @@ def write_minima(search: orm.WorkChainNode, folder: Path) -> None:
     frames = search.outputs.minima.frames
     for rank, atoms in enumerate(frames.to_atoms()):
         stem = folder / f'minimum_{rank:02d}'
-        structure_of(frames[rank].without('energy', 'forces', 'stress')).to(filename=str(stem.with_suffix('.cif')))
+        crystal = structure_of(frames[rank].without('energy', 'forces', 'stress'))
+        stem.with_suffix('.cif').write_text(cif_text(crystal, symprec_of(search)))
         write(stem.with_suffix('.vasp'), atoms, format='vasp', direct=True, sort=True)
     write_frames(frames, folder / 'minima.extxyz')
     (folder / 'ranking.json').write_text(json.dumps(search.outputs.ranking.get_dict(), indent=2))
+
+
+def symprec_of(search: orm.WorkChainNode) -> float:
+    """Return within how many Å the search has looked for the symmetry of its minima."""
+    return MatchSettings.from_dict(search.inputs.parameters['ranking']).symprec
 
 
 def write_labels(cycles: Mapping[int, Cycle], folder: Path) -> None:
