@@ -84,7 +84,7 @@ def _check_workers(client: DaemonClient, workers: int, active: int) -> Iterator[
         yield Finding(Level.ERROR, 'daemon', 'runs without a worker', 'verdi daemon incr 1')
         return
     slots = workers * get_config_option('daemon.worker_process_slots')
-    message = f'{workers} workers, {active} processes in {slots} slots'
+    message = f'workers: {workers}; active processes: {active} in {slots} slots'
     if active > FULL * slots:
         yield Finding(Level.WARNING, 'daemon', f'{message}: no room for more', 'verdi daemon incr 1')
     else:

@@ -25,6 +25,8 @@ from aiida_prospect.cli.progress import describe
 
 LOGGER = logging.getLogger(__name__)
 INTERVAL = 2.0
+# s, after which a file is told how far a long stage has come.
+PAUSE = 300.0
 # s, between questions whether a child has ended.
 LONGEST_POLL = 1.0
 # How often, and for how long, s, the jobs are asked to end after an interrupt.
@@ -158,18 +160,27 @@ def quiet(name: str) -> Iterator[None]:
 
 
 class Line:
-    """One line of a terminal that is written again and again; elsewhere a new line whenever the stage changes."""
+    """One line of a terminal that is written again and again; elsewhere a new one with each stage, and at times within.
 
-    def __init__(self) -> None:
-        self.last = ''
+    :param pause: in a file, the seconds after which a stage is told again if something has changed.
+    """
 
-    def write(self, key: str, text: str) -> None:
-        """Show a text; ``key`` says which texts are the same line in a log file."""
+    def __init__(self, pause: float = PAUSE) -> None:
+        self.pause = pause
+        self.key, self.text, self.since = '', '', 0.0
+
+    def write(self, key: str, text: str, seconds: float) -> None:
+        """Show a text.
+
+        :param key: says which texts are of the same stage.
+        :param seconds: since the start, which go before the text.
+        """
+        line = f'[{int(seconds) // 60:02d}:{int(seconds) % 60:02d}] {text}'
         if sys.stderr.isatty():
-            sys.stderr.write(f'\r\033[K{text[: shutil.get_terminal_size().columns - 1]}')
-        elif key != self.last:
-            sys.stderr.write(f'{text}\n')
-        self.last = key
+            sys.stderr.write(f'\r\033[K{line[: shutil.get_terminal_size().columns - 1]}')
+        elif key != self.key or (text != self.text and seconds - self.since >= self.pause):
+            sys.stderr.write(f'{line}\n')
+            self.key, self.text, self.since = key, text, seconds
         sys.stderr.flush()
 
     def clear(self) -> None:
@@ -182,7 +193,5 @@ class Line:
 async def _watch(node: orm.WorkChainNode) -> None:
     line, start = Line(), time.monotonic()
     while not node.is_terminated:
-        key, text = describe(node)
-        elapsed = int(time.monotonic() - start)
-        line.write(key, f'[{elapsed // 60:02d}:{elapsed % 60:02d}] {text}')
+        line.write(*describe(node), time.monotonic() - start)
         await asyncio.sleep(INTERVAL)

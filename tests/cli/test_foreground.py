@@ -85,3 +85,13 @@ def test_warnings_that_do_not_say_of_which_job_they_are_stay_in_the_database():
     finally:
         logging.getLogger('aiida').removeHandler(handler)
     assert [words.split(': ')[-1] for words in seen] == ['of the search', 'no connection']
+
+
+def test_a_file_is_told_of_each_stage_and_at_times_how_far_it_has_come(capsys):
+    line = foreground.Line(pause=60)
+    told = [('label', '1 of 9'), ('label', '4 of 9'), ('label', '6 of 9'), ('train', 'training')]
+    for seconds, (key, text) in zip((0, 30, 61, 65), told, strict=True):
+        line.write(key, text, seconds)
+    line.write('train', 'training', 500)
+    expected = ['[00:00] 1 of 9', '[01:01] 6 of 9', '[01:05] training']
+    assert capsys.readouterr().err.splitlines() == expected

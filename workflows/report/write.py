@@ -70,6 +70,8 @@ def _ending(material: Material) -> str:
         least, most = progress['expected']['least'], progress['expected']['most']
         expected = f'at least {least}' if most is None else f'{least} to {most}'
         return f'{sentence} Now: {where}. Labels still expected: {expected}.'
+    # The page has the state before it.
+    sentence = sentence.removeprefix('converged: ')
     return sentence[:1].upper() + sentence[1:] + ('' if sentence.endswith('.') else '.')
 
 
