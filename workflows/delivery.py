@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.engine import Process
 from aiida.manage import get_manager
+from aiida.manage.configuration import get_config
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from kiwipy import CommunicatorClosed, DeliveryFailed
 from plumpy.greenback_bridge import has_portal, sync_await
@@ -32,6 +38,8 @@ class PatientProcess(Process):
 
     AiiDA itself lets a work chain except whose child cannot be announced; while this one waits for RabbitMQ, the event
     loop goes on. And a step in which the worker is killed is run again: children that it had submitted are taken over.
+    After an outage RabbitMQ gives a work chain to a second worker while the first still has it, and both run the same
+    step: of these the second takes over the child of the first.
     """
 
     def submit(self, process: Any, inputs: dict[str, Any] | None = None, **kwargs: Any) -> orm.ProcessNode:
@@ -40,21 +48,25 @@ class PatientProcess(Process):
         if not self.runner.is_daemon_runner:
             return super().submit(process, inputs, **kwargs)
         values = {**(inputs or {}), **kwargs}
-        child = self._find_child(process, values.get('metadata', {}).get('call_link_label'))
-        if child is None:
+        label = values.get('metadata', {}).get('call_link_label')
+        if self._find_child(process, label) is None:
             self._wait_for_broker()
-            child = self._submit(process, inputs, **kwargs)
+        with alone(self.node.pk):
+            if (child := self._find_child(process, label)) is None:
+                child = self._submit(process, inputs, **kwargs)
+            else:
+                self.report(f'{child.process_label}<{child.pk}> had been submitted before this step was broken off')
         self.ctx.submitted = [*self.ctx.get('submitted', []), child.pk]
         return child
 
     def _find_child(self, process: Any, label: str | None) -> orm.ProcessNode | None:
         """Return a child that was submitted in this step before it was broken off; the context knows of all others."""
         known, wanted = self.ctx.get('submitted', []), process.build_process_type()
-        for link in self.node.base.links.get_outgoing(orm.ProcessNode).all():
+        links = self.node.base.links.get_outgoing(orm.ProcessNode).all()
+        for link in sorted(links, key=lambda link: link.node.pk):
             node = link.node
             has_begun = node.process_state is not None
             if node.pk not in known and link.link_label == label and node.process_type == wanted and has_begun:
-                self.report(f'{node.process_label}<{node.pk}> had been submitted before this step was broken off')
                 return node
         return None
 
@@ -84,6 +96,21 @@ class PatientProcess(Process):
                 break
             sync_await(asyncio.sleep(wait))
             wait = min(2 * wait, LONGEST_WAIT)
+
+
+@contextmanager
+def alone(pk: int) -> Iterator[None]:
+    """Wait until no other worker of the daemon, which all run on one machine, is in here for the same process.
+
+    Each process has a byte of one file, which need not be that long; a worker that dies lets go of all of its own.
+    """
+    pid_file = Path(get_config().filepaths(get_manager().get_profile())['daemon']['pid'])
+    descriptor = os.open(pid_file.with_name(f'prospect-{pid_file.stem}.lock'), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, pk)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def broker_answers() -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from aiida.engine import Process, ToContext, WorkChain, run_get_node
 from aiida.engine.runners import Runner
 from aiormq.exceptions import ChannelInvalidStateError
 
 from aiida_prospect.workflows import delivery
-from aiida_prospect.workflows.delivery import PatientProcess, broker_answers
+from aiida_prospect.workflows.delivery import PatientProcess, alone, broker_answers
 
 
 class Child(WorkChain):
@@ -75,6 +78,47 @@ def test_a_child_of_a_step_that_was_broken_off_is_taken_over(aiida_profile, monk
     assert node.is_finished_ok
     assert [child.pk for child in node.called] == [lost[0].pk]
     assert any('had been submitted before' in line for line in reports)
+
+
+def test_a_child_that_another_worker_submits_meanwhile_is_taken_over(aiida_profile, monkeypatch, reports):
+    """When the broker comes back it gives a work chain to a second worker, while the first waits for it."""
+    monkeypatch.setattr(Runner, 'is_daemon_runner', property(lambda self: True))
+    submitted = []
+
+    def answer(self):
+        # As if another worker, which has the same work chain, went through the same step.
+        submitted.append(Process.submit(self, Child, metadata={'call_link_label': 'child'}))
+
+    monkeypatch.setattr(PatientProcess, '_wait_for_broker', answer)
+    node = run_get_node(Parent)[1]
+    assert node.is_finished_ok
+    assert [child.pk for child in node.called] == [submitted[0].pk]
+    assert any('had been submitted before' in line for line in reports)
+
+
+HOLDER = """
+import pathlib, sys
+from aiida import load_profile
+from aiida_prospect.workflows.delivery import alone
+load_profile(sys.argv[1])
+with alone(int(sys.argv[2])):
+    print('alone', flush=True)
+    sys.stdin.readline()
+    pathlib.Path(sys.argv[3]).touch()
+"""
+
+
+def test_who_is_alone_keeps_other_workers_out_of_the_same_process_only(aiida_profile, tmp_path):
+    left = tmp_path / 'left'
+    command = [sys.executable, '-c', HOLDER, aiida_profile.name, '7', str(left)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == 'alone\n'
+        with alone(8):
+            assert not left.exists()
+        holder.stdin.write('leave\n')
+        holder.stdin.flush()
+        with alone(7):
+            assert left.exists()
 
 
 def test_equal_children_of_different_steps_are_all_submitted(aiida_profile, monkeypatch):
