@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from aiida import load_profile, orm
-from aiida.engine import submit
-from aiida.plugins import DataFactory, WorkflowFactory
-from ase.build import bulk
+from slow_label import submit_label
 
 from aiida_prospect.campaign.jobs import find_submitted
 from aiida_prospect.campaign.machines import connection
-from aiida_prospect.common.frames import Frames
 
 CLUSTER_SCRIPT = Path(__file__).parents[2] / 'deploy' / 'test-cluster.sh'
 TIMEOUT = 240
@@ -66,13 +63,7 @@ def find(job: orm.CalcJobNode) -> str | None:
 def main() -> None:
     """Ask at each stage of the life of a job, and without accounts."""
     load_profile()
-    builder = WorkflowFactory('prospect.label.calculator').get_builder_from_protocol(
-        DataFactory('prospect.dataset')(Frames.from_atoms([bulk('Cu')])),
-        code=orm.load_code('python@cluster-cpu'),
-        calculator='ase.calculators.emt:EMT',
-        options={'prepend_text': 'sleep 20'},
-    )
-    node = submit(builder)
+    node = submit_label(20)
     job = wait_for(lambda: job_of(node), 'no job was submitted')
     identifier, told = job.get_job_id(), {}
     namesake = submit_namesake(job, Path(sys.argv[1]))

@@ -7,11 +7,7 @@ import subprocess
 import time
 
 from aiida import load_profile, orm
-from aiida.engine import submit
-from aiida.plugins import DataFactory, WorkflowFactory
-from ase.build import bulk
-
-from aiida_prospect.common.frames import Frames
+from slow_label import submit_label
 
 TIMEOUT = 300
 
@@ -44,13 +40,7 @@ def wait_for_node(node: orm.WorkChainNode, deadline: float) -> str:
 def main() -> None:
     """Let the node of the first job fail."""
     load_profile()
-    builder = WorkflowFactory('prospect.label.calculator').get_builder_from_protocol(
-        DataFactory('prospect.dataset')(Frames.from_atoms([bulk('Cu')])),
-        code=orm.load_code('python@cluster-cpu'),
-        calculator='ase.calculators.emt:EMT',
-        options={'prepend_text': 'sleep 8'},
-    )
-    node = submit(builder)
+    node = submit_label(8)
     deadline = time.monotonic() + TIMEOUT
     machine = wait_for_node(node, deadline)
     slurm('scontrol', 'update', f'NodeName={machine}', 'State=DOWN', 'Reason=test')
