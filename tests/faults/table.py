@@ -77,6 +77,8 @@ What was found, and the faults as they went before it was mended; they were repe
   just being started, and a label was submitted twice. The silence must last ten minutes by default now.
 - A job that was submitted just before PostgreSQL went away, so that its number was not stored, ran again when it was
   handed over. `aiida-prospect watch` asks the queue and SLURM's accounting for it first.
+- After a restart of RabbitMQ two workers had the same relaxation, both waited for the broker in the same step, and each
+  submitted a job. One at a time looks for a job and submits it now, and the second takes it over.
 - A label that was spoiled on purpose led one search to a minimum 88 meV/atom lower than that of the undisturbed one.
   That is no fault: with fewer labels a search goes another way. The law says now that it must not end higher.
 """
