@@ -32,6 +32,19 @@ def check_pool(pool: Mapping[str, Any]) -> None:
             raise ValueError(f'the structure `{name}` cannot be in the pool: {error}') from error
 
 
+def check_folders(label: Mapping[str, Any]) -> None:
+    """Refuse a policy for the folders of labels alone: the search removes them too when a labelling has ended.
+
+    :param label: inputs of the labelling, or overrides of its protocol.
+    :raises ValueError: with where the policy belongs.
+    """
+    if 'clean_workdir' in label:
+        raise ValueError(
+            '`label.clean_workdir`: the search decides what becomes of the folders of all its jobs, also of those of '
+            'labels; give `clean_workdir` to the search itself (section `search` of the overrides)'
+        )
+
+
 def check_steps(parameters: Mapping[str, Any], n_given: int) -> None:
     """Check how a search clusters, selects, stops, and ranks what it found.
 

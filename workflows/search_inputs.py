@@ -22,7 +22,7 @@ from aiida_prospect.methods.labels import count_labels, count_usable
 from aiida_prospect.methods.pool.composition import check_composition, parse_composition
 from aiida_prospect.workflows.protocols import ProtocolError, load_protocol, merge
 from aiida_prospect.workflows.provenance.cycles import load_cycles
-from aiida_prospect.workflows.search_checks import check_pool, check_references, check_steps
+from aiida_prospect.workflows.search_checks import check_folders, check_pool, check_references, check_steps
 
 if TYPE_CHECKING:
     from aiida_prospect.workflows.search import SearchWorkChain
@@ -85,6 +85,7 @@ def validate(inputs: Mapping[str, Any], _: Any) -> str | None:
         check_steps(inputs['parameters'], count_given(inputs.get('restart', {})))
         check_references(inputs.get('references', {}))
         check_pressure(inputs)
+        check_folders(inputs.get('label', {}))
     except KeyError as error:
         return f'{error} is missing; make the inputs with `get_builder_from_protocol`'
     except (TypeError, ValueError, exceptions.EntryPointError) as error:
@@ -221,6 +222,7 @@ def get_builder_from_protocol(
     if unknown:
         raise ProtocolError(f'overrides have no section {", ".join(unknown)}; sections are: {", ".join(SECTIONS)}')
     check_label_name(labels)
+    check_folders(changes.get('label') or {})
     changes = merge(needs_of_force_field(protocol, changes), changes)
     search = load_protocol('search', protocol, changes.get('search'))
     selection = load_protocol('selection', protocol, changes.get('selection'))
@@ -234,7 +236,7 @@ def get_builder_from_protocol(
     builder.pool.parameters = orm.Dict({**pool, 'composition': content, 'seed': seed})
     builder.pool.structures = dict(structures or {})
     builder.label_workflow = orm.Str(f'{LABEL_PREFIX}{labels}')
-    # The search decides what becomes of folders, also of those of its labels.
+    # That of the protocol is for labels without a search, see `check_folders`.
     builder.label = {key: value for key, value in label._inputs(prune=True).items() if key != 'clean_workdir'}
     train = WorkflowFactory('prospect.train.ensemble').get_builder_from_protocol(
         train_code or code, protocol=protocol, overrides=changes.get('train'), options=options

@@ -69,6 +69,18 @@ def test_refused_before_anything_is_stored(refusal, change, sentence):
     assert sentence in refusal(change)
 
 
+def test_folders_of_labels_have_the_policy_of_the_search(make_builder, refusal):
+    def of_labels(builder):
+        builder.label.clean_workdir = orm.Str('keep all')
+
+    with pytest.raises(ValueError, match=r'section `search` of the overrides'):
+        make_builder(overrides={'label': {'clean_workdir': 'keep all'}})
+    assert '`label.clean_workdir`' in refusal(of_labels)
+    builder = make_builder(overrides={'search': {'clean_workdir': 'keep all'}})
+    assert builder.clean_workdir == 'keep all'
+    assert 'clean_workdir' not in builder.label
+
+
 def test_labels_that_a_search_begins_with_count(make_builder):
     parameters = merge(make_builder().parameters.get_dict(), {'selection': {'n_initial': 3}, 'min_usable': 4})
     check_steps(parameters, n_given=1)
