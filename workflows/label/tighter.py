@@ -12,7 +12,7 @@ from aiida_prospect.workflows.label.base import LabelWorkChain
 from aiida_prospect.workflows.protocols import merge
 
 # What a labelling is given each time anew.
-OF_THE_RUN = ('candidates', 'task', 'metadata', 'clean_workdir')
+OF_THE_RUN = ('candidates', 'task', 'metadata')
 
 
 def tighter_inputs(

@@ -39,6 +39,7 @@ def test_overrides_come_on_top(made_with):
     tight = tighter_inputs(workflow, inputs, None, {'parameters': {'SYSTEM': {'ecutwfc': 90.0}}})
     assert tight['single_point']['parameters']['SYSTEM']['ecutwfc'] == 90.0
     assert tight['single_point']['kpoints_distance'].value == inputs['single_point']['kpoints_distance'].value
+    assert tighter_inputs(workflow, inputs, None, {'clean_workdir': 'keep all'})['clean_workdir'] == 'keep all'
     with pytest.raises(ProtocolError, match='kpoint_distance'):
         tighter_inputs(workflow, inputs, None, {'kpoint_distance': 0.1})
 
