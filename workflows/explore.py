@@ -15,7 +15,7 @@ from aiida_prospect.data.potential import PotentialData
 from aiida_prospect.methods.relaxation.slices import count_slices
 from aiida_prospect.workflows.codes import check_job
 from aiida_prospect.workflows.delivery import PatientProcess
-from aiida_prospect.workflows.label.costs import is_from_cache
+from aiida_prospect.workflows.label.costs import RunCost, core_seconds, is_from_cache
 from aiida_prospect.workflows.losses import define_escalation
 from aiida_prospect.workflows.protocols import load_protocol
 from aiida_prospect.workflows.relax import RelaxWorkChain
@@ -116,6 +116,8 @@ class ExploreWorkChain(PatientProcess, WorkChain):
         )
         self.ctx.next = 0
         self.ctx.results = {}
+        # Core seconds of jobs that were killed before they could tell, by the name of their statistics.
+        self.ctx.untold = {}
         self.ctx.failures = []
         self.report(f'{len(self.inputs.pool)} structures in {self.ctx.n_slices} slices')
 
@@ -148,8 +150,11 @@ class ExploreWorkChain(PatientProcess, WorkChain):
                 if name in node.outputs:
                     self.ctx.results[f'{name}_{number:03d}'] = node.outputs[name]
             for order, job in enumerate(sorted(node.called, key=lambda called: called.pk)):
-                if 'statistics' in job.outputs and not is_from_cache(job):
-                    self.ctx.results[f'statistics_{number:03d}_{order:02d}'] = job.outputs.statistics
+                name = f'statistics_{number:03d}_{order:02d}'
+                if 'statistics' not in job.outputs:
+                    self.ctx.untold[name] = core_seconds(job, RunCost())
+                elif not is_from_cache(job):
+                    self.ctx.results[name] = job.outputs.statistics
             if not node.is_finished_ok:
                 self.ctx.failures.append(f'slice {number}: {node.exit_message or node.process_state.value}')
                 self.report(self.ctx.failures[-1])
@@ -162,6 +167,7 @@ class ExploreWorkChain(PatientProcess, WorkChain):
             pool=self.inputs.pool,
             n_slices=orm.Int(self.ctx.n_slices),
             **self.ctx.results,
+            **{name: orm.Dict({'core_seconds': seconds}) for name, seconds in self.ctx.untold.items()},
             metadata={'call_link_label': 'merge'},
         )
         for name, node in merged.items():

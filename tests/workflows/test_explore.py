@@ -6,6 +6,7 @@ from aiida import orm
 from aiida.common import LinkType
 from aiida.engine import ExitCode, run_get_node
 from aiida.plugins import CalculationFactory
+from aiida.schedulers import JobInfo
 
 from aiida_prospect.calculations.relax import split_parameters
 from aiida_prospect.common.frames import Frames
@@ -152,28 +153,64 @@ def test_a_relaxation_whose_results_are_broken_is_done_again(relaxation, ended, 
     assert inspect(relaxation, node).status == RelaxWorkChain.exit_codes.ERROR_NO_PROGRESS.status
 
 
+@pytest.fixture
+def slice_of(ended):
+    """Return a function that makes a slice whose last job relaxed the frames; jobs before it were killed at once."""
+
+    def make(pool, n_killed=0):
+        chain = orm.WorkChainNode()
+        chain.set_process_state('finished')
+        chain.set_exit_status(0)
+        chain.store()
+        killed = [
+            ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, 'prospect.relax', caller=chain) for _ in range(n_killed)
+        ]
+        job = ended(ExitCode(0), 'prospect.relax', caller=chain)
+        relaxed = DatasetData(pool.replace(energy=[-1.0], status=['converged'], reason=[''], steps=[3]))
+        for name, output in {'relaxed': relaxed, 'statistics': orm.Dict({'core_seconds': 7.0})}.items():
+            output.base.links.add_incoming(job, LinkType.CREATE, name)
+            output.store()
+        relaxed.base.links.add_incoming(chain, LinkType.RETURN, 'relaxed')
+        return chain, killed, job
+
+    return make
+
+
+@pytest.fixture
+def report_on(python_code, potentials, set_up):
+    """Return a function that returns what is reported of a pool that was relaxed in one slice."""
+
+    def report(pool, chain):
+        process = set_up(builder(pool, potentials, python_code, max_concurrent=1))
+        process.ctx.first, process.ctx.running = 0, [chain]
+        process.inspect_slices()
+        assert process.results() is None
+        return process.outputs['report']
+
+    return report
+
+
 @pytest.mark.parametrize(('is_cached', 'seconds'), [(False, 7.0), (True, 0.0)])
-def test_what_comes_from_the_cache_costs_nothing(
-    python_code, potentials, silicon_frames, set_up, ended, is_cached, seconds
-):
+def test_what_comes_from_the_cache_costs_nothing(silicon_frames, slice_of, report_on, is_cached, seconds):
     pool = silicon_frames(1)
-    process = set_up(builder(pool, potentials, python_code, max_concurrent=1))
-    slices = orm.WorkChainNode()
-    slices.set_process_state('finished')
-    slices.set_exit_status(0)
-    slices.store()
-    job = ended(ExitCode(0), 'prospect.relax', caller=slices)
-    relaxed = DatasetData(pool.replace(energy=[-1.0], status=['converged'], reason=[''], steps=[3]))
-    for name, output in {'relaxed': relaxed, 'statistics': orm.Dict({'core_seconds': 7.0})}.items():
-        output.base.links.add_incoming(job, LinkType.CREATE, name)
-        output.store()
-    relaxed.base.links.add_incoming(slices, LinkType.RETURN, 'relaxed')
+    chain, _, job = slice_of(pool)
     if is_cached:
         job.base.extras.set(job.base.caching.CACHED_FROM_KEY, job.uuid)
-    process.ctx.first, process.ctx.running = 0, [slices]
-    process.inspect_slices()
-    assert process.results() is None
-    assert process.outputs['report']['core_seconds'] == seconds
+    assert report_on(pool, chain)['core_seconds'] == seconds
+
+
+def test_jobs_that_were_killed_before_they_could_tell_cost_what_the_scheduler_tells(
+    silicon_frames, slice_of, report_on
+):
+    pool = silicon_frames(1)
+    chain, (in_queue, in_accounts, _), _ = slice_of(pool, n_killed=3)
+    for job in (in_queue, in_accounts):
+        job.set_last_job_info(JobInfo({'job_id': '1', 'wallclock_time_seconds': 30}))
+    accounts = 'JobID|ElapsedRaw|State|\n1|45|OUT_OF_MEMORY|\n1.batch|44|OUT_OF_MEMORY|\n'
+    in_accounts.set_detailed_job_info({'retval': 0, 'stderr': '', 'stdout': accounts})
+    report = report_on(pool, chain)
+    assert report['core_seconds'] == 7 + 30 + 45
+    assert report['jobs'] == 4
 
 
 def test_merging_marks_what_is_missing(silicon_frames):

@@ -28,11 +28,17 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
     """
     if is_from_cache(run):
         return 0.0
-    seconds = cost.wall_seconds
-    if seconds is None:
-        job = run.get_last_job_info() or {}
-        seconds = job.get('wallclock_time_seconds') or 0.0
+    seconds = wall_seconds_by_scheduler(run) if cost.wall_seconds is None else cost.wall_seconds
     return float(seconds) * count_cores(run.get_option('resources') or {}, run.computer)
+
+
+def wall_seconds_by_scheduler(run: orm.CalcJobNode) -> float:
+    """Return how long a job lasted by the accounts of SLURM, or else when it was last seen in the queue; 0 if never."""
+    lines = ((run.get_detailed_job_info() or {}).get('stdout') or '').splitlines()
+    accounts = dict(zip(*(line.split('|') for line in lines[:2]), strict=False)) if len(lines) > 1 else {}
+    elapsed = accounts.get('ElapsedRaw', '')
+    queue = run.get_last_job_info() or {}
+    return float(elapsed if elapsed.isdigit() else queue.get('wallclock_time_seconds') or 0.0)
 
 
 def is_from_cache(process: orm.ProcessNode) -> bool:
