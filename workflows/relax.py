@@ -7,8 +7,8 @@ from aiida.common import AttributeDict
 from aiida.engine import ExitCode, ProcessHandlerReport, ProcessSpec, process_handler, while_
 from aiida.plugins import CalculationFactory
 
+from aiida_prospect.calculations.relax import sliced
 from aiida_prospect.common.enums import JobLoss
-from aiida_prospect.methods.escalation import Demand
 from aiida_prospect.methods.relaxation.settings import RelaxSettings
 from aiida_prospect.workflows.losses import EscalatingWorkChain, loss_of
 
@@ -60,14 +60,15 @@ class RelaxWorkChain(EscalatingWorkChain):
                 self.out_many(self.exposed_outputs(node, RelaxCalculation))
                 return
 
-    def _continue(
-        self, node: orm.CalcJobNode, what_happened: str, demand: Demand | None = None
-    ) -> ProcessHandlerReport:
-        """Start again from the checkpoint, if the job has written one; statistics are written together with it."""
+    def _continue(self, node: orm.CalcJobNode, what_happened: str, fares_better: bool = False) -> ProcessHandlerReport:
+        """Start again from the checkpoint, if the job has written one; statistics are written together with it.
+
+        :param fares_better: whether the next job has what this one lacked.
+        """
         if 'statistics' in node.outputs:
             self.ctx.inputs.parent_folder = node.outputs.remote_folder
             self.ctx.without_checkpoint = 0
-        elif demand is None or not demand.granted:
+        elif not fares_better:
             self.ctx.without_checkpoint += 1
         if self.ctx.without_checkpoint > 1:
             return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(cause=what_happened))
@@ -83,14 +84,19 @@ class RelaxWorkChain(EscalatingWorkChain):
         demand = self.escalate(node, loss)
         if loss is JobLoss.NODE and not demand.granted:
             return ProcessHandlerReport(True, self.exit_codes.ERROR_RELAXATION_FAILED.format(cause=demand.sentence))
-        smaller = f', {self._halve_batches()}' if loss is JobLoss.MEMORY else ''
-        return self._continue(node, f'{demand.sentence}{smaller}', demand)
+        smaller = self._halve_batches() if loss is JobLoss.MEMORY else ''
+        return self._continue(node, f'{demand.sentence}{smaller}', demand.granted or bool(smaller))
 
     def _halve_batches(self) -> str:
-        parameters = self.ctx.inputs.parameters.get_dict()
-        parameters['batch_atoms'] = max(1, parameters.get('batch_atoms', RelaxSettings.batch_atoms) // 2)
+        """Let half as many structures advance together, and say so; not a word if the largest does alone already."""
+        parameters, frames = self.ctx.inputs.parameters.get_dict(), self.ctx.inputs.frames.frames
+        n_atoms = frames.n_atoms[sliced(len(frames), parameters)]
+        largest, batch = int(n_atoms.max()), parameters.get('batch_atoms', RelaxSettings.batch_atoms)
+        if batch <= largest or n_atoms.sum() <= largest:
+            return ''
+        parameters['batch_atoms'] = max(largest, int(min(batch, n_atoms.sum())) // 2)
         self.ctx.inputs.parameters = orm.Dict(parameters)
-        return f'batches of {parameters["batch_atoms"]} atoms from now on'
+        return f', batches of {parameters["batch_atoms"]} atoms from now on'
 
     @process_handler(priority=400)
     def handle_interrupted(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:

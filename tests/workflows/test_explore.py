@@ -108,32 +108,51 @@ def test_relaxation_that_cannot_be_finished_gives_what_there_is(python_code, pot
 
 
 @pytest.fixture
-def relaxation(python_code, potentials, silicon_frames, set_up):
+def begin(python_code, potentials, generate_frames, set_up):
+    """Return a function that begins a relaxation of ten crystals with 4 to 8 atoms, 60 in all, in jobs of an hour."""
+
+    def act(**options):
+        pool = Frames.concatenate([generate_frames('Si8', 5), generate_frames('Si4', 5)])
+        asked = {'max_wallclock_seconds': 3600, 'resources': {'num_machines': 1}, **options}
+        inputs = RelaxWorkChain.get_builder()
+        inputs.relax = {'code': python_code, 'frames': DatasetData(pool), 'potentials': potentials}
+        inputs.relax.metadata = {'options': asked}
+        inputs.escalation = {'max_memory_kb': 3000}
+        return set_up(inputs)
+
+    return act
+
+
+@pytest.fixture
+def relaxation(begin):
     """Return a relaxation that has just begun, in jobs of an hour and 1000 kB."""
-    options = {'max_wallclock_seconds': 3600, 'max_memory_kb': 1000, 'resources': {'num_machines': 1}}
-    inputs = RelaxWorkChain.get_builder()
-    inputs.relax = {'code': python_code, 'frames': DatasetData(silicon_frames(1)), 'potentials': potentials}
-    inputs.relax.metadata = {'options': options}
-    inputs.escalation = {'max_memory_kb': 3000}
-    return set_up(inputs)
+    return begin(max_memory_kb=1000)
 
 
 def options_of(process):
     options = process.ctx.inputs.metadata['options']
-    return options['max_wallclock_seconds'], options['max_memory_kb']
+    return options['max_wallclock_seconds'], options.get('max_memory_kb')
 
 
-def test_a_relaxation_that_lacked_memory_gets_more_and_makes_smaller_batches(relaxation, ended, inspect):
-    node = ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, 'prospect.relax')
-    batches = []
-    for memory in (2000, 3000, 3000):
+@pytest.mark.parametrize(
+    ('given', 'memories', 'sentence'),
+    [
+        ({'max_memory_kb': 1000}, [2000, 3000, 3000, 3000], '3000 kB of memory were not enough'),
+        ({}, [None] * 4, 'set `options.max_memory_kb`'),
+    ],
+    ids=['limited', 'unknown'],
+)
+def test_a_relaxation_that_lacks_memory_gets_more_and_smaller_batches_down_to_one_crystal(
+    begin, ended, inspect, given, memories, sentence
+):
+    relaxation, node = begin(**given), ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, 'prospect.relax')
+    for memory, batch in zip(memories, (30, 15, 8, 8), strict=True):
         assert inspect(relaxation, node).status == 0
         assert options_of(relaxation) == (3600, memory)
-        batches.append(relaxation.ctx.inputs.parameters['batch_atoms'])
-    assert batches == [RelaxSettings.batch_atoms // 2**n for n in (1, 2, 3)]
+        assert relaxation.ctx.inputs.parameters['batch_atoms'] == batch
     final = inspect(relaxation, node)
     assert final.status == RelaxWorkChain.exit_codes.ERROR_NO_PROGRESS.status
-    assert '3000 kB of memory were not enough' in final.message
+    assert sentence in final.message
 
 
 def test_a_relaxation_that_lacked_time_gets_more(relaxation, ended, inspect):
