@@ -206,7 +206,14 @@ class SearchWorkChain(SpendingProcess, PatientProcess, WorkChain):
         return is_needed and self.can_afford('train')
 
     def run_train(self) -> Any:
-        """Train the ensemble on all labels, beginning with the ensemble of the cycle before."""
+        """Train the ensemble on all labels, beginning with the ensemble of the cycle before.
+
+        A restart may have found no candidates for the labels that it lacks.
+        """
+        least = self.inputs.parameters['min_usable']
+        if self._n_usable < least:
+            detail = f'at least {least} are needed, and there are no candidates for more: make the pool larger'
+            return self.exit_codes.ERROR_LABEL_FAILED.format(cycle=self.ctx.cycle, count=self._n_usable, detail=detail)
         inputs = AttributeDict(self.exposed_inputs(TrainEnsembleWorkChain, 'train'))
         inputs.training = dict(self.ctx.labels)
         inputs.seed = orm.Int(1000 * self.inputs.seed.value + self.ctx.cycle)

@@ -153,6 +153,16 @@ def test_a_restart_asks_for_the_labels_that_its_first_cycle_lacks(failed_search)
     assert lineage(process.node) == [failed_search, process.node]
 
 
+def test_a_restart_without_candidates_for_the_labels_that_it_lacks_ends(failed_search):
+    builder = SearchWorkChain.get_builder_restart(failed_search)
+    labelled = failed_search.outputs.cycle_00.labels.frames
+    builder.restart.pool = DatasetData(labelled.without('energy', 'forces', 'stress', 'status', 'reason'))
+    node = run_get_node(builder)[1]
+    assert node.exit_status == SearchWorkChain.exit_codes.ERROR_LABEL_FAILED.status, node.exit_message
+    assert 'cycle 1: 6 usable labels; at least 7 are needed' in node.exit_message
+    assert len(node.outputs.cycle_01.candidates) == 0
+
+
 def test_own_structures_that_collapsed_begin_anew(make_builder):
     builder = make_builder()
     given = orm.StructureData(ase=bulk('Si', 'diamond', a=5.43).repeat((2, 1, 1)))
