@@ -19,6 +19,10 @@ from aiida_prospect.campaign.findings import describe
 from aiida_prospect.campaign.folders import lies_in
 
 SLURM = 'core.slurm'
+# How `sacct` ends where there are no accounts, in the words of SLURM or of a shell that has no such command; all other
+# failures may pass, as when the database of the accounts is down.
+NO_ACCOUNTS = 'accounting storage is disabled'
+NO_COMMAND = 127
 
 
 @dataclass(frozen=True)
@@ -86,18 +90,26 @@ def _entries(computer: orm.Computer, transport: Transport, user: str, since: dat
 
 
 def _slurm_entries(transport: Transport, user: str, since: datetime) -> Iterator[Entry]:
-    """Yield jobs from the queue and from the accounts, with their directories, for which AiiDA does not ask."""
+    """Yield jobs from the queue and from the accounts, with their directories, for which AiiDA does not ask.
+
+    :raises SchedulerError: if one of them cannot be read now: what it holds might be what is looked for.
+    """
     queue = f"squeue --noheader --user {quote(user)} --format '%i|%u|%j|%Z'"
-    status, told, errors = transport.exec_command_wait(queue)
-    if status:
-        raise SchedulerError(f'`squeue` ended with status {status}: {" ".join(errors.split())}')
-    yield from _read_entries(told)
+    yield from _read_entries(_answer_of(transport, queue))
     day = f'{since - timedelta(days=1):%Y-%m-%d}'
     accounts = f'sacct --noheader --parsable2 --allocations --user {quote(user)} --starttime {day}'
-    status, told, _ = transport.exec_command_wait(f'{accounts} --format JobIDRaw,User,JobName,WorkDir')
-    # There may be no accounts.
-    if not status:
-        yield from _read_entries(told)
+    yield from _read_entries(_answer_of(transport, f'{accounts} --format JobIDRaw,User,JobName,WorkDir'))
+
+
+def _answer_of(transport: Transport, command: str) -> str:
+    """Return what SLURM answers, nothing of accounts that it does not keep."""
+    status, told, errors = transport.exec_command_wait(command)
+    name = command.split()[0]
+    if name == 'sacct' and (status == NO_COMMAND or NO_ACCOUNTS in errors.lower()):
+        return ''
+    if status:
+        raise SchedulerError(f'`{name}` ended with status {status}: {" ".join(errors.split())}')
+    return str(told)
 
 
 def _read_entries(told: str) -> Iterator[Entry]:

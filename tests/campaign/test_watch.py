@@ -206,6 +206,30 @@ def test_nothing_is_concluded_when_the_queue_cannot_be_read(make_job, make_watch
     assert not make_watcher().adopt([job])
 
 
+@pytest.mark.parametrize(
+    ('status', 'words', 'is_known'),
+    [
+        (1, 'Slurm accounting storage is disabled\n', True),
+        (127, 'bash: line 1: sacct: command not found\n', True),
+        (1, 'sacct: error: Problem talking to the database: Connection refused\n', False),
+    ],
+    ids=['no accounts', 'no command', 'database away'],
+)
+def test_accounts_that_cannot_be_read_now_are_not_taken_for_none(
+    make_job, make_watcher, monkeypatch, caplog, status, words, is_known
+):
+    job = make_job(f'{PAUSED_BY_AIIDA}: submit_calculation failed 5 times')
+    give_folder(job)
+    answers = {'whoami': (0, 'me', ''), 'squeue': (0, '', ''), 'sacct': (status, '', words)}
+    monkeypatch.setattr('aiida_prospect.campaign.jobs.SLURM', job.computer.scheduler_type)
+    monkeypatch.setattr(
+        'aiida.transports.plugins.local.LocalTransport.exec_command_wait',
+        lambda self, command, **_: answers[command.split()[0]],
+    )
+    assert make_watcher().adopt([job]) is is_known
+    assert ('`sacct` ended with status 1' in caplog.text) is not is_known
+
+
 def test_the_waits_between_attempts_grow_and_an_old_outage_is_forgotten(make_job):
     job, now = make_job(PAUSED_BY_AIIDA), timezone.now()
     assert due_at(job, MINUTE) <= timezone.now()
