@@ -13,6 +13,7 @@ from aiida_prospect.methods.matching import MatchSettings
 from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
 from aiida_prospect.methods.pool.structures import check_own
+from aiida_prospect.methods.refill import check_prefix
 from aiida_prospect.methods.selection.candidates import check_strategy
 
 
@@ -23,6 +24,7 @@ def check_pool(pool: Mapping[str, Any]) -> None:
     :raises ValueError: with the parameter, or the structure, that will not do.
     """
     values = pool['parameters'].get_dict()
+    check_prefix(values.get('origin_prefix', ''))
     generator_for(values.pop('seed', None), values.get('origin_prefix', ''))
     spec = PoolSpec.from_parameters(values)
     for name, node in pool.get('structures', {}).items():

@@ -18,6 +18,9 @@ from aiida_prospect.methods.pool.report import PoolReport
 from aiida_prospect.methods.pool.seeds import generator_for
 from aiida_prospect.methods.pool.spec import PoolSpec
 
+# What `origin_prefix` gives.
+OF_CYCLES = r'c\d{2,}-'
+
 
 def surplus(
     labels: IntArray,
@@ -137,6 +140,18 @@ def is_lost(pool: Frames, labels: IntArray) -> NDArray[np.bool_]:
 def origin_prefix(cycle: int) -> str:
     """Return what the origins of crystals begin with that came into the pool in a cycle."""
     return f'c{cycle:02d}-'
+
+
+def check_prefix(prefix: Any) -> None:
+    """Refuse to begin a pool with origins like those of crystals that come into it later.
+
+    :raises ValueError: with the prefix.
+    """
+    if not isinstance(prefix, str) or re.match(OF_CYCLES, prefix):
+        raise ValueError(
+            f'`origin_prefix` is {prefix!r}: give a text that does not begin like `{origin_prefix(1)}`, which is put '
+            'before what comes into the pool in a later cycle'
+        )
 
 
 def is_new(pool: Frames, cycle: int) -> NDArray[np.bool_]:

@@ -4,7 +4,14 @@ import pytest
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.pool.generate import generate, generate_from_parameters
 from aiida_prospect.methods.pool.spec import PoolSpec
-from aiida_prospect.methods.refill import is_new, refill, refill_from_parameters, surplus
+from aiida_prospect.methods.refill import (
+    check_prefix,
+    is_new,
+    origin_prefix,
+    refill,
+    refill_from_parameters,
+    surplus,
+)
 
 SPEC = PoolSpec({'Si': 4}, 10)
 
@@ -76,6 +83,14 @@ def test_own_structures_stay_as_long_as_they_are_no_minima(pool):
         [f'own-{i:06d}' for i in (0, 1, 2)],
         [f'own-{i:06d}' for i in (0, 1, 3)],
     )
+
+
+@pytest.mark.parametrize('cycle', [0, 1, 12, 123])
+def test_no_pool_may_begin_with_what_a_cycle_puts_before_its_crystals(cycle):
+    with pytest.raises(ValueError, match='`origin_prefix`'):
+        check_prefix(origin_prefix(cycle))
+    for allowed in ('', 'mine-', 'c1-', f'x{origin_prefix(cycle)}'):
+        check_prefix(allowed)
 
 
 @pytest.mark.parametrize('prefix', ['', 'mine-'])

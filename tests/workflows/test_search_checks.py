@@ -46,6 +46,8 @@ def laid_over(port, **changes):
     [
         (laid_over('pool.parameters', n_structures=-5), '`n_structures`'),
         (laid_over('pool.parameters', seed=-1), 'the seed of the pool is -1'),
+        (laid_over('pool.parameters', origin_prefix='c01-mine-'), "`origin_prefix` is 'c01-mine-'"),
+        (laid_over('pool.parameters', origin_prefix=7), '`origin_prefix` is 7'),
         (laid_over('pool.parameters', space_groups=[500]), '`space_groups`'),
         (laid_over('parameters', selection={'n_initial': 3}), 'with fewer than 4 usable labels'),
         (laid_over('parameters', selection={'n_select': 0}), '`selection.n_select` is 0'),
