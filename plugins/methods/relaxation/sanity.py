@@ -13,8 +13,6 @@ from aiida_prospect.methods.relaxation.settings import Sanity
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-ALL_IMAGES = np.array(sorted(product((-1, 0, 1), repeat=3), key=np.count_nonzero), dtype=float)
-
 
 def unphysical(
     numbers: IntArray, offsets: IntArray, positions: FloatArray, cells: FloatArray, volumes: FloatArray, limits: Sanity
@@ -51,9 +49,14 @@ def unphysical(
 
 def heights(cells: FloatArray) -> FloatArray:
     """Return the (n_frames,) least distances of opposite faces of (n_frames, 3, 3) cells; 0 of one without volume."""
+    return np.asarray(heights_by_axis(cells).min(axis=1))
+
+
+def heights_by_axis(cells: FloatArray) -> FloatArray:
+    """Return the (n_frames, 3) distances of opposite faces of (n_frames, 3, 3) cells; 0 of one without volume."""
     normals = np.cross(np.roll(cells, -1, axis=1), np.roll(cells, -2, axis=1))
-    areas = np.linalg.norm(normals, axis=2).max(axis=1)
-    return np.asarray(np.abs(np.linalg.det(cells)) / np.where(areas > 0, areas, 1.0))
+    areas = np.linalg.norm(normals, axis=2)
+    return np.asarray(np.abs(np.linalg.det(cells))[:, None] / np.where(areas > 0, areas, 1.0))
 
 
 def closest_contacts(
@@ -62,8 +65,8 @@ def closest_contacts(
     """Return the shortest distances in units of the sum of covalent radii, exact where below ``limit``.
 
     With s the difference of two fractional coordinates wrapped to [−½, ½], the image s + n is at least (|n| − ½)
-    heights away along each axis. So the wrapped image is enough in a cell twice as high as the longest distance that
-    counts, and its 26 neighbours in one two thirds as high.
+    heights away along each axis. So the wrapped image is enough along an axis where the cell is twice as high as the
+    longest distance that counts, its two neighbours besides where it is two thirds as high, and so on.
 
     :param chosen: (m,), indices of the structures to look at.
     :return: (m,).
@@ -72,24 +75,26 @@ def closest_contacts(
     sizes = np.diff(offsets)[chosen]
     radii = covalent_radii[numbers]
     reach = 2 * limit * np.maximum.reduceat(radii, offsets[:-1])[chosen]
-    thin = heights(cells[chosen]) < 2 * reach
-    for size, is_thin in {(int(size), bool(flag)) for size, flag in zip(sizes, thin, strict=True)}:
-        rows = np.flatnonzero((sizes == size) & (thin == is_thin))
+    layers = np.ceil(reach[:, None] / heights_by_axis(cells[chosen]) + 0.5).astype(np.int64) - 1
+    kinds = np.column_stack([sizes, layers])
+    for size, *around in set(map(tuple, kinds.tolist())):
+        rows = np.flatnonzero((kinds == [size, *around]).all(axis=1))
         atoms = offsets[chosen[rows]][:, None] + np.arange(size)
-        result[rows] = _closest(positions[atoms], cells[chosen[rows]], radii[atoms], ALL_IMAGES if is_thin else None)
+        images = np.array(list(product(*(range(-layer, layer + 1) for layer in around))), dtype=float)
+        result[rows] = _closest(positions[atoms], cells[chosen[rows]], radii[atoms], images)
     return result
 
 
-def _closest(positions: FloatArray, cells: FloatArray, radii: FloatArray, images: FloatArray | None) -> FloatArray:
+def _closest(positions: FloatArray, cells: FloatArray, radii: FloatArray, images: FloatArray) -> FloatArray:
     """Return the (m,) least distances over radii, from (m, n, 3), (m, 3, 3) and (m, n) arrays."""
-    first, second = np.triu_indices(positions.shape[1], 1 if images is None else 0)
+    first, second = np.triu_indices(positions.shape[1], 1 if len(images) == 1 else 0)
     if not len(first):
         return np.full(len(cells), np.inf)
     fractional = np.linalg.solve(cells.transpose(0, 2, 1), positions.transpose(0, 2, 1)).transpose(0, 2, 1)
     differences = fractional[:, first] - fractional[:, second]
     differences -= np.round(differences)
     squared = np.full(differences.shape[:2], np.inf)
-    for image in np.zeros((1, 3)) if images is None else images:
+    for image in images:
         vectors = (differences + image) @ cells
         here = np.einsum('fpi,fpi->fp', vectors, vectors)
         if not image.any():
