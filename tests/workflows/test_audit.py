@@ -10,11 +10,14 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 
 from aiida_prospect.cli import foreground
 from aiida_prospect.cli.root import cmd_root
 from aiida_prospect.methods.lammps_potentials import calculator
 from aiida_prospect.workflows.audit import AuditWorkChain
+from aiida_prospect.workflows.audit_inputs import audit_builder
 from aiida_prospect.workflows.provenance.label_source import source_of_label
 from aiida_prospect.workflows.search import SearchWorkChain
 
@@ -108,6 +111,27 @@ def test_what_an_audit_says_has_provenance_up_to_the_labels(search, audit):
     assert evaluation.process_label == 'LeaveOutCalculation'
     potentials = {potential.uuid for potential in evaluation.inputs.potentials.values()}
     assert potentials == {potential.uuid for potential in search.outputs.cycle_00.potentials.values()}
+
+
+def test_a_restart_with_corrected_labels_is_audited_on_what_it_was_trained_on_itself(search, audit):
+    builder = SearchWorkChain.get_builder_restart(search)
+    builder.restart.labels = {**builder.restart.labels, **audit.outputs.corrected}
+    builder.budget = orm.Dict({'max_cycles': 2})
+    untrained = instantiate_process(get_manager().get_runner(), builder).node
+    with pytest.raises(ValueError, match='has trained no ensemble yet'):
+        audit_builder(untrained)
+    restarted = run_get_node(builder)[1]
+    assert 'acceptance' in restarted.outputs.cycle_01, restarted.exit_message
+    again = audit_builder(restarted)
+    assert again.labels['cycle_00'].uuid == audit.outputs.corrected.cycle_00.uuid
+    assert set(again.labels) == {'cycle_00', 'cycle_01'}
+    judged = {name: node.uuid for name, node in again.labels.items()}
+    inputs = again.acceptance.creator.inputs
+    assert judged == {name: inputs[name].uuid for name in inputs if name != 'parameters'}
+    for potential in again.potentials.values():
+        training = potential.creator.caller.inputs
+        assert judged == {name: node.uuid for name, node in training.training.items()}
+        assert training.acceptance.uuid == again.acceptance.uuid
 
 
 def test_a_search_without_an_ensemble_is_refused(search, type_command):
