@@ -48,15 +48,14 @@ def find_submitted(
 ) -> dict[orm.CalcJobNode, str]:
     """Return the identifiers of jobs that were submitted; those that have left the queue only SLURM tells.
 
-    :param jobs: with work directories; what has none was not submitted.
+    :param jobs: with work directories; what has none was not submitted. If all are in the queue nothing else is asked.
     """
     user = transport.whoami()
-    entries = list(_entries(computer, transport, user, min(job.ctime for job in jobs)))
-    found = {}
-    for job in jobs:
-        identifiers = [entry.identifier for entry in entries if entry.is_of(job, user)]
-        if identifiers:
-            found[job] = identifiers[0]
+    found: dict[orm.CalcJobNode, str] = {}
+    for entry in _entries(computer, transport, user, min(job.ctime for job in jobs)):
+        found.update({job: entry.identifier for job in jobs if job not in found and entry.is_of(job, user)})
+        if len(found) == len(jobs):
+            break
     return found
 
 

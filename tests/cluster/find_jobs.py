@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida import load_profile, orm
+from aiida.schedulers import SchedulerError
 from slow_label import submit_label
 
 from aiida_prospect.campaign.jobs import find_submitted
@@ -55,13 +56,16 @@ def state_of(identifier: str) -> str:
 
 
 def find(job: orm.CalcJobNode) -> str | None:
-    """Return what SLURM calls a job, found as `watch` finds it: without its identifier."""
+    """Return what SLURM calls a job, found as `watch` finds it, without its identifier, or why it cannot be asked."""
     with connection(job.computer) as transport:
-        return find_submitted(job.computer, transport, [job]).get(job)
+        try:
+            return find_submitted(job.computer, transport, [job]).get(job)
+        except SchedulerError as error:
+            return str(error)
 
 
 def main() -> None:
-    """Ask at each stage of the life of a job, and without accounts."""
+    """Ask at each stage of the life of a job, and while the accounts are away."""
     load_profile()
     node = submit_label(20)
     job = wait_for(lambda: job_of(node), 'no job was submitted')
@@ -75,7 +79,7 @@ def main() -> None:
         told['ended'] = find(job)
         run('bash', CLUSTER_SCRIPT, 'stop', 'slurmdbd')
         try:
-            told['ended, without accounts'] = find(job)
+            told['ended, accounts away'] = find(job)
         finally:
             run('bash', CLUSTER_SCRIPT, 'start', 'slurmdbd')
     finally:
