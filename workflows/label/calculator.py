@@ -24,7 +24,7 @@ from aiida_prospect.methods.labels import divide_evenly
 from aiida_prospect.methods.lammps_potentials import POTENTIALS
 from aiida_prospect.methods.lammps_potentials import calculator as lammps_calculator
 from aiida_prospect.workflows.codes import check_job
-from aiida_prospect.workflows.label.costs import count_cores, is_from_cache
+from aiida_prospect.workflows.label.costs import core_seconds_untold, count_cores, is_from_cache
 from aiida_prospect.workflows.label.window import WindowLabelWorkChain
 from aiida_prospect.workflows.losses import demand_after, loss_of
 from aiida_prospect.workflows.protocols import load_protocol
@@ -253,16 +253,17 @@ class CalculatorLabelWorkChain(WindowLabelWorkChain):
         """Join what the jobs found with what was rejected."""
         parts: dict[str, Any] = {}
         failures: dict[int, Any] = {}
-        seconds = 0.0
+        seconds, untold = 0.0, 0.0
         for key in sorted(self.ctx.ended):
             job = orm.load_node(self.ctx.ended[key])
             found = {f'{name}_{key.removeprefix(BUNDLE)}': job.outputs[name] for name in RESULTS if name in job.outputs}
             parts |= found
             if 'statistics' in job.outputs and not is_from_cache(job):
                 seconds += job.outputs.statistics.get('seconds', 0.0)
+            untold += core_seconds_untold(job)
             failures[bundle_of(key)] = None if found else job.exit_message or job.exception or 'the job was killed'
-        core_seconds = seconds * count_cores(self.inputs.options.get('resources', {}), self.inputs.code.computer)
-        costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': core_seconds}
+        cores = count_cores(self.inputs.options.get('resources', {}), self.inputs.code.computer)
+        costs = {'task': self.inputs.task.value, 'seconds': seconds, 'core_seconds': seconds * cores + untold}
         missing = [str(words).strip().splitlines()[-1] for words in failures.values() if words]
         if missing:
             costs['failure'] = missing[-1]

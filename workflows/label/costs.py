@@ -32,6 +32,12 @@ def core_seconds(run: orm.CalcJobNode, cost: RunCost) -> float:
     return float(seconds) * count_cores(run.get_option('resources') or {}, run.computer)
 
 
+def core_seconds_untold(process: orm.ProcessNode) -> float:
+    """Return what a job, or those of a work chain, took that were cut short before they could write statistics."""
+    jobs = [process] if isinstance(process, orm.CalcJobNode) else process.called
+    return sum(core_seconds(job, RunCost()) for job in jobs if 'statistics' not in job.outputs)
+
+
 def wall_seconds_by_scheduler(run: orm.CalcJobNode) -> float:
     """Return how long a job lasted by the accounts of SLURM, or else when it was last seen in the queue; 0 if never."""
     lines = ((run.get_detailed_job_info() or {}).get('stdout') or '').splitlines()

@@ -10,6 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.orm import Dict
 from aiida.plugins import CalculationFactory
+from aiida.schedulers import JobInfo
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
@@ -157,3 +158,18 @@ def test_what_comes_from_the_cache_costs_nothing(label_calculator, silicon_frame
     report = process.ctx.collected['report']
     assert report['by_status']['ok'] == 2
     assert (report['seconds'], report['core_seconds']) == (seconds, seconds)
+
+
+def test_a_job_that_was_killed_before_it_could_tell_costs_what_the_scheduler_tells(
+    label_calculator, silicon_frames, ended
+):
+    """Also if no frame was labelled: core hours were spent."""
+    process = instantiate_process(get_manager().get_runner(), label_calculator(silicon_frames(1)))
+    process.screen_candidates()
+    job = ended(EXIT_CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME, 'prospect.evaluate')
+    job.set_last_job_info(JobInfo({'job_id': '1', 'wallclock_time_seconds': 30}))
+    process.ctx.ended = {process.ctx.waiting.pop(): job.pk}
+    process.collect_labels()
+    report = process.ctx.collected['report']
+    assert report['by_status']['ok'] == 0
+    assert (report['seconds'], report['core_seconds']) == (0, 30)
