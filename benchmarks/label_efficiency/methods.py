@@ -66,6 +66,14 @@ def _with(words: str, **overrides: Any) -> Method:
     return Method(words, overrides)
 
 
+def _until(n_explored: int, max_cycles: int) -> Method:
+    return _with(
+        f'prospect, until {n_explored} new crystals changed nothing',
+        search={'budget': {'max_cycles': max_cycles}},
+        selection={'convergence': {'n_explored': n_explored}},
+    )
+
+
 # Hessmann et al. (2025), as far as the code has it; what departs is said in `DEPARTURES`.
 _PUBLISHED = {
     'pool': {'n_structures': 1000, 'push': None, 'lengths': [3.0, 15.0], 'angles': [60.0, 120.0]},
@@ -124,11 +132,9 @@ _NETWORK = {
 METHODS: dict[str, Method] = {
     'prospect': Method('prospect'),
     'prospect-1000': Method('prospect, pool of 1000', {'pool': {'n_structures': 1000}}),
-    # As many as in `balanced`: where few crystals lead to the ground state, those of `fast` may miss it.
-    'prospect-patient': Method(
-        'prospect, until 1000 new crystals changed nothing',
-        {'search': {'budget': {'max_cycles': 100}}, 'selection': {'convergence': {'n_explored': 1000}}},
-    ),
+    # The first as many as in `balanced`: where few crystals lead to the ground state, those of `fast` may miss it.
+    'prospect-patient': _until(1000, max_cycles=100),
+    'prospect-thorough': _until(5000, max_cycles=200),
     'random': Method('random selection', _strategy('random')),
     'uncertainty': Method('uncertainty', _strategy('uncertainty')),
     'laqa': Method('laqa, small cycles', _strategy('laqa')),

@@ -18,7 +18,12 @@ from benchmarks.markdown import table
 
 Stored = set[tuple[str, str, str]]
 # What the pools of each form of `prospect` are called.
-POOLS = {'prospect': '{}', 'prospect-1000': '{}, 1000', 'prospect-patient': '{}, 1000 new'}
+POOLS = {
+    'prospect': '{}',
+    'prospect-1000': '{}, 1000',
+    'prospect-patient': '{}, 1000 new',
+    'prospect-thorough': '{}, 5000 new',
+}
 
 
 def in_short(there: Stored) -> Iterator[str]:

@@ -171,7 +171,8 @@ def _starts() -> dict[str, Row]:
 def _others() -> dict[str, Row]:
     mace = {'steps': 800, 'batch_size': 4, 'seed': 1, 'options': MACE_SMALL}
     rows = {f'pod_{n:03d}': Row('ML-POD', n, POD) for n in (15, 30, 60, 120)}
-    return rows | {f'mace_{n:03d}': Row('MACE, small, 800 steps', n, MACE, mace) for n in (60, 30, 120)}
+    rows |= {f'mace_{n:03d}': Row('MACE, small, 800 steps', n, MACE, mace) for n in (60, 30, 120)}
+    return rows | {'mace_060_4000': Row('MACE, small, 4,000 steps', 60, MACE, mace | {'steps': 4000})}
 
 
 ROWS: dict[str, Row] = {**_tensorflow(), **_pytorch(), **_starts(), **_others()}
