@@ -168,6 +168,8 @@ ABLATIONS: dict[str, Method] = {
     'no-cleaning': _with('no cleaning', train={'cleaning': _NO_CLEANING}),
     'no-refill': _with('copies stay in the pool', search={'refill': {'max_new': 0}}),
     'no-clusters': _with('every frame its own cluster', selection={'clusters': {'tolerance': 1e-6, 'n_matched': 0}}),
+    'initial-6': _with('six labels at first', selection={'selection': {'n_initial': 6}}),
+    'initial-16': _with('sixteen labels at first', selection={'selection': {'n_initial': 16}}),
     'cycles-12': _with('twelve labels a cycle', selection={'selection': {'n_select': 12}}),
     'cycles-3': _with('three labels a cycle', selection={'selection': {'n_select': 3}}),
 }
