@@ -18,7 +18,7 @@ from benchmarks.label_efficiency.random_search import RandomSearch, random_searc
 from benchmarks.label_efficiency.rates import hits_of, n_before, n_final, n_labels, n_whole, quartiles
 from benchmarks.label_efficiency.store import RESULTS, read, stored
 from benchmarks.label_efficiency.systems import SYSTEMS, System
-from benchmarks.label_efficiency.words import FAITHFUL_SINCE, FILTERED, MINIMA, PHASES, PRETRAINED, PUBLISHED, head
+from benchmarks.label_efficiency.words import MINIMA, PHASES, PRETRAINED, head
 from benchmarks.markdown import table
 
 DOCS = Path(__file__).parents[2] / 'docs'
@@ -57,7 +57,6 @@ def page() -> Iterator[str]:
     """Yield the lines of the page, and draw its figures."""
     there = set(stored())
     yield head(max((len(read(*key)) for key in there if key[1] == TRANSFER), default=1))
-    yield from filtered(there)
     yield from conditions_of_results()
     yield from phases()
     yield from in_short(there)
@@ -75,17 +74,6 @@ def page() -> Iterator[str]:
     yield from low_minima(there)
     yield from ablations(there)
     yield from what_ran()
-
-
-def filtered(there: set[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield where the reference algorithm was run with filters that are not its own."""
-    older = {
-        cells.formula(SYSTEMS[name]) + f' ({SYSTEMS[name].surface.words})'
-        for name, method, pool in there
-        if method == PUBLISHED and any(result['date'] < FAITHFUL_SINCE for result in read(name, method, pool))
-    }
-    if older:
-        yield FILTERED.format(systems='; '.join(sorted(older)))
 
 
 def conditions_of_results() -> Iterator[str]:

@@ -12,9 +12,6 @@ PRETRAINED = 'network-pretrained'
 # Of these the seeds up to this one were known when the design changed, in any pool; see `DESIGN`.
 SEEDS_KNOWN = {'si8': 10, 'si8-sw': 2, 'si16': 3, 'na8cl8': 3, 'ga8as8': 3, 'al4o6': 3}
 
-# Of commit 4237b41.
-FAITHFUL_SINCE = '2026-11-22T14:15'
-
 MADE = """# Label efficiency
 
 Made by `python -m benchmarks.label_efficiency table` from `benchmarks/results/label_efficiency`; what is missing
@@ -64,13 +61,6 @@ where the ensemble took the whole pool for unphysical (cycles without labels on 
 
 SNAP and the force field of the searches, ML-POD, are both linear in many-body descriptors, which may flatter the
 searches on Si8 and Si16. Stillinger–Weber, EIM, BOP and Streitz–Mintmire (variable charges) are of other families.
-"""
-
-FILTERED = """\
-Older searches of `laqa as published` had filters of this package besides: crystals whose relaxation ended because the
-ensemble disagrees were no minima at the stop and at the end, those that it has more than 1 eV/atom below the lowest
-label were no candidates, and 0.6 times the sum of covalent radii was the least distance. Still with these (the searches
-of some of these systems, or all): {systems}.
 """
 
 DESIGN = """\
