@@ -70,7 +70,7 @@ commit 227111a). For these three seeds commit eae27b3 changed the stop criterion
 new crystals are relaxed) and the refill (high minima make room for new crystals); all results of searches with the
 earlier criterion were deleted, and searches run again. After the seeds 1 to 3 of Al4O6, all with a hit, one of
 which took all of its 40 cycles, commit 84b4276 let crystals that the ensemble disagrees about make room in cycles
-without labels; all results but those of Na4Cl4 were made anew since. So hits of these seeds are in part what the
+without labels; all searches but those of Na4Cl4 were run anew since. So hits of these seeds are in part what the
 design was changed for.
 
 Held out are searches that, as far as the history of the repository tells, ran for the first time after the change
