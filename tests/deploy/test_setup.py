@@ -1,7 +1,7 @@
 """Tests of the scripts that the quick start is made of."""
 
-import importlib.util
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
