@@ -24,14 +24,21 @@ PKS: dict[str, int] = {}
 
 @pytest.fixture
 def ended(aiida_localhost, tmp_path):
-    """Return a factory of jobs that have ended so, with a folder."""
+    """Return a factory of jobs that have ended so, with a folder and options."""
 
-    def factory(exit_code, entry_point='prospect.deepmd_train', folder=tmp_path, computer=aiida_localhost, caller=None):
+    def factory(
+        exit_code,
+        entry_point='prospect.deepmd_train',
+        folder=tmp_path,
+        computer=aiida_localhost,
+        caller=None,
+        **options,
+    ):
         node = CalcJobNode(computer=computer, process_type=f'aiida.calculations:{entry_point}')
         node.set_exit_status(exit_code.status)
         node.set_exit_message(exit_code.message)
         node.set_process_state('finished')
-        node.set_option('resources', {'num_machines': 1})
+        node.set_options({'resources': {'num_machines': 1}, **options})
         if caller is not None:
             node.base.links.add_incoming(caller, LinkType.CALL_CALC, 'job')
         node.store()
