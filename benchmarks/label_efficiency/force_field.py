@@ -15,7 +15,7 @@ from aiida_prospect.methods.deepmd_input import type_map_of
 from aiida_prospect.methods.ensemble_judgement import MAX_ATTEMPTS, judge_results, member_seed
 from aiida_prospect.methods.evaluators.base import Evaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
-from aiida_prospect.methods.evaluators.pod import PodEvaluator
+from aiida_prospect.methods.evaluators.pod import PodEvaluator, mean_of
 from aiida_prospect.methods.pod_equations import FrameEquations, equations
 from aiida_prospect.methods.pod_model import Repulsion
 from aiida_prospect.methods.training_set import divide, gather
@@ -87,7 +87,7 @@ class Training:
         if not judgement['accepted']:
             raise NoForceFieldError(str(judgement['refused']))
         evaluators = [self._evaluator(name, type_map) for name in judgement['accepted']]
-        return Ensemble(evaluators), {**judgement, 'rejected': sum(map(len, rejected.values()))}
+        return Ensemble(evaluators, mean_of(evaluators)), {**judgement, 'rejected': sum(map(len, rejected.values()))}
 
     def _type_map(self, frames: Frames) -> list[str]:
         return type_map_of(set(frames.elements))

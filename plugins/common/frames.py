@@ -218,6 +218,15 @@ class Frames:
         joined = {name: np.concatenate([part._filled(name) for part in parts]) for name in sorted(names)}
         return cls(offsets=offsets.astype(np.int64), **joined) if joined else cls.empty()
 
+    @classmethod
+    def interleave(cls, mask: NDArray[np.bool_], chosen: Frames, others: Frames) -> Frames:
+        """Join two sets of frames, those of the first where the (n_frames,) mask is true.
+
+        It undoes ``frames.select(mask)`` and ``frames.select(~mask)``.
+        """
+        places = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
+        return cls.concatenate([chosen, others]).select(places)
+
     def _filled(self, name: str) -> NDArray[Any]:
         value = getattr(self, name)
         if value is not None:

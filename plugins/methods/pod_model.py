@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,14 @@ class PodModel:
     descriptor: str
     coefficients: NDArray[np.float64]
     repulsion: Repulsion | None = None
+
+    @classmethod
+    def mean(cls, models: Sequence[PodModel]) -> PodModel | None:
+        """Return the model that gives the mean of what several give; ``None`` if not only their coefficients differ."""
+        first = models[0]
+        if len({(model.type_map, model.descriptor, model.repulsion) for model in models}) > 1:
+            return None
+        return replace(first, coefficients=np.mean([model.coefficients for model in models], axis=0))
 
     def commands(self, folder: Path | str | None = None) -> list[str]:
         """Return what makes LAMMPS use the force field.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiida_prospect.common.enums import LabelStatus
 from aiida_prospect.common.frames import Frames
@@ -15,16 +16,30 @@ class Ensemble:
     """The mean of several potentials.
 
     :param members: at least one.
-    :raises ValueError: if there is none.
+    :param mean: a potential that is their mean and costs less, if there is one.
+    :raises ValueError: if there is no member.
     """
 
-    def __init__(self, members: Sequence[Evaluator]) -> None:
+    def __init__(self, members: Sequence[Evaluator], mean: Evaluator | None = None) -> None:
         if not members:
             raise ValueError('an ensemble needs at least one potential')
-        self.members = tuple(members)
+        self.members, self.mean = tuple(members), mean
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def evaluate_mean(self, frames: Frames, apart: NDArray[np.bool_]) -> Frames:
+        """Return what :meth:`evaluate` does, but for the spreads of some frames if there is a cheaper way to the mean.
+
+        :param apart: (n_frames,), for which frames the members are evaluated apart in any case; the spreads of others
+            may be NaN.
+        """
+        if self.mean is None or apart.all():
+            return self.evaluate(frames)
+        together = Ensemble([self.mean]).evaluate(frames.select(~apart))
+        unknown = {'energy_spread': len(together), 'forces_spread': len(together.numbers)}
+        together = together.replace(**{name: np.full(size, np.nan) for name, size in unknown.items()})
+        return Frames.interleave(apart, self.evaluate(frames.select(apart)), together) if apart.any() else together
 
     def evaluate(self, frames: Frames) -> Frames:
         """Return the frames with energy, forces and stress, and their spread if there is more than one member.

@@ -15,7 +15,7 @@ from aiida_prospect.methods.evaluators.base import Evaluator
 from aiida_prospect.methods.evaluators.deepmd import DeepmdEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.evaluators.neighbours import Neighbourhoods
-from aiida_prospect.methods.evaluators.pod import PodEvaluator
+from aiida_prospect.methods.evaluators.pod import PodEvaluator, mean_of
 
 CALCULATOR_GROUP = 'aiida_prospect.calculators'
 # Where the package travels with the job instead of being installed, there are no entry points.
@@ -33,7 +33,8 @@ def load_ensemble(specifications: Sequence[Mapping[str, Any]], folder: Path) -> 
     :raises ValueError: if there is no member or one is not understood.
     """
     shared = Neighbourhoods()
-    return Ensemble([load_evaluator(specification, folder, shared) for specification in specifications])
+    members = [load_evaluator(specification, folder, shared) for specification in specifications]
+    return Ensemble(members, mean_of(members))
 
 
 def load_evaluator(

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from aiida_prospect.common.frames import Frames
-from aiida_prospect.methods.evaluators.base import Evaluation, Group, GroupEvaluator, IntArray
+from aiida_prospect.methods.evaluators.base import Evaluation, Evaluator, Group, GroupEvaluator, IntArray
 from aiida_prospect.methods.lammps_box import LammpsBox, LammpsError, Oriented
 from aiida_prospect.methods.pod_model import PodModel
 
@@ -20,18 +20,18 @@ BOXES_KEPT = 16
 class PodEvaluator(GroupEvaluator):
     """A force field of ML-POD, one live instance of LAMMPS per composition.
 
-    :param path: of what :meth:`~aiida_prospect.methods.pod_model.PodModel.save` wrote.
+    :param model: or the path of what :meth:`~aiida_prospect.methods.pod_model.PodModel.save` wrote.
     :param type_map: elements that the model is expected to have, in its order; ``None`` to accept any.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if the file is no model or has another type map.
     """
 
-    def __init__(self, path: Path | str, *, type_map: Sequence[str] | None = None) -> None:
-        model = PodModel.load(path)
-        super().__init__(path, model.type_map, type_map)
+    def __init__(self, model: PodModel | Path | str, *, type_map: Sequence[str] | None = None) -> None:
+        self.model = model if isinstance(model, PodModel) else PodModel.load(model)
+        super().__init__('of ML-POD' if isinstance(model, PodModel) else model, self.model.type_map, type_map)
         self._folder = TemporaryDirectory(prefix='pod-')
-        model.extract(Path(self._folder.name))
-        self._commands = model.commands(self._folder.name)
+        self.model.extract(Path(self._folder.name))
+        self._commands = self.model.commands(self._folder.name)
         self._boxes: OrderedDict[bytes, LammpsBox] = OrderedDict()
 
     def evaluate_group(self, frames: Frames, group: Group, types: IntArray, result: Evaluation) -> None:
@@ -60,3 +60,15 @@ class PodEvaluator(GroupEvaluator):
             self._boxes[key] = LammpsBox(self.type_map, types, self._commands)
         self._boxes.move_to_end(key)
         return self._boxes[key]
+
+
+def mean_of(members: Sequence[Evaluator]) -> PodEvaluator | None:
+    """Return one potential that is the mean of several, for the cost of one.
+
+    Models of ML-POD are linear in their coefficients, so of those with the same descriptor the mean is another one.
+
+    :return: ``None`` if the members are no such models, or a single one.
+    """
+    models = [member.model for member in members if isinstance(member, PodEvaluator)]
+    mean = PodModel.mean(models) if len(models) == len(members) > 1 else None
+    return None if mean is None else PodEvaluator(mean)

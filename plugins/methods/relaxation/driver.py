@@ -34,8 +34,9 @@ class CheckpointError(ValueError):
 class Relaxation:
     """Relaxes positions and cells of many structures on the mean of an ensemble.
 
-    Of a relaxation that converged the last frame is kept, of any other the one of lowest enthalpy. A structure that is
-    not physical from the start, or that cannot be evaluated, comes back as it was.
+    Of a relaxation that converged the last frame is kept, of any other the one of lowest enthalpy among those of which
+    the spread of the potentials is known. A structure that is not physical from the start, or that cannot be evaluated,
+    comes back as it was.
 
     :param frames: in any order and of any composition.
     :param ensemble: of potentials.
@@ -64,15 +65,7 @@ class Relaxation:
         started = time.perf_counter()
         self._fill()
         if len(self.flight):
-            evaluated = self._evaluate()
-            forces = generalised_forces(
-                evaluated.known('forces'),
-                evaluated.known('stress'),
-                evaluated.cells,
-                self.flight.deformation,
-                evaluated.offsets,
-                self.settings.pressure,
-            )
+            evaluated, forces = self._evaluate()
             ended = self._record(evaluated, forces)
             self._move(forces, ended)
         self.counters['seconds'] += time.perf_counter() - started
@@ -113,20 +106,44 @@ class Relaxation:
         if ended:
             self.flight = self.flight.take(~np.isin(np.arange(len(self.flight)), list(ended)))
 
-    def _evaluate(self) -> Frames:
-        flight = self.flight
+    def _evaluate(self) -> tuple[Frames, Vectors]:
+        """Return the present frames, with the spread of the potentials where a relaxation may end, and the forces."""
+        flight, settings = self.flight, self.settings
         # Evaluators recognise by the source what they have seen a step before.
         frames = Frames(flight.numbers, flight.offsets, flight.positions, flight.cells, source=flight.index)
         # After a restart with smaller batches, because memory did not suffice, more may be in flight than fit into one.
-        batch = (flight.offsets[1:] - 1) // self.settings.batch_atoms
-        parts = [self.ensemble.evaluate(frames.select(batch == number)) for number in np.unique(batch)]
+        batch = (flight.offsets[1:] - 1) // settings.batch_atoms
+        due = self._spread_is_due()
+        parts = [
+            self.ensemble.evaluate_mean(frames.select(batch == number), due[batch == number])
+            for number in np.unique(batch)
+        ]
         evaluated = parts[0] if len(parts) == 1 else Frames.concatenate(parts)
+        forces = generalised_forces(
+            evaluated.known('forces'),
+            evaluated.known('stress'),
+            evaluated.cells,
+            flight.deformation,
+            evaluated.offsets,
+            settings.pressure,
+        )
+        arrived = ~due & (forces.longest(evaluated.offsets) < settings.fmax)
+        if self.ensemble.mean is not None and arrived.any():
+            judged = self.ensemble.evaluate(frames.select(arrived))
+            evaluated = Frames.interleave(arrived, judged, evaluated.select(~arrived))
         self.counters['evaluations'] += len(flight)
         self.counters[FAILED_EVALUATIONS] += int(np.sum(evaluated.known('status') != LabelStatus.OK.value))
         self.counters['batches'] += 1
         if self._next < len(self._queue):
-            self.counters['idle_atoms'] += max(0, self.settings.batch_atoms - len(flight.numbers))
-        return evaluated
+            self.counters['idle_atoms'] += max(0, settings.batch_atoms - len(flight.numbers))
+        return evaluated, forces
+
+    def _spread_is_due(self) -> NDArray[np.bool_]:
+        flight, settings = self.flight, self.settings
+        intervals = [settings.spread_every] + ([settings.trajectory.every] if settings.trajectory else [])
+        due = np.any([flight.steps % every == 0 for every in intervals], axis=0)
+        given_up = (flight.steps - flight.lowest_step >= settings.patience) | (flight.steps >= settings.max_steps)
+        return np.asarray(due | given_up)
 
     def _record(self, evaluated: Frames, forces: Vectors) -> dict[int, Ending]:
         """Note energies and best frames; return which relaxations have ended and why."""
@@ -136,7 +153,8 @@ class Relaxation:
         first = flight.steps == 0
         self.results.arrays['energy_initial'][flight.index[first]] = evaluated.known('energy')[first]
         self.results.arrays['steps'][flight.index] = flight.steps
-        lower = (enthalpy < flight.lowest) & ~in_a_hole(evaluated, settings.sanity)
+        judged = True if evaluated.energy_spread is None else np.isfinite(evaluated.energy_spread)
+        lower = (enthalpy < flight.lowest) & ~in_a_hole(evaluated, settings.sanity) & judged
         flight.lowest = np.where(lower, enthalpy, flight.lowest)
         flight.lowest_step = np.where(lower, flight.steps, flight.lowest_step)
         ended = endings(flight, evaluated, fmax, settings)

@@ -112,6 +112,8 @@ class RelaxSettings:
     :param pressure: eV/Å³.
     :param batch_atoms: atoms of the structures that advance together.
     :param optimizer: how steps are chosen; L-BFGS needs about half as many as FIRE.
+    :param spread_every: steps from one look at the disagreement of the potentials to the next, where their mean alone
+        costs less; the best frame is taken from these steps.
     :param uncertainty: ``None`` to go on however much the potentials disagree.
     :param trajectory: ``None`` to keep the best frame only.
     """
@@ -122,6 +124,7 @@ class RelaxSettings:
     pressure: float = 0.0
     batch_atoms: int = 1024
     optimizer: Optimizer = Optimizer.LBFGS
+    spread_every: int = 5
     fire: FireSettings = field(default_factory=FireSettings)
     lbfgs: LbfgsSettings = field(default_factory=LbfgsSettings)
     uncertainty: Uncertainty | None = field(default_factory=Uncertainty)
@@ -130,7 +133,7 @@ class RelaxSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'optimizer', Optimizer(self.optimizer))
-        for name in ('fmax', 'max_steps', 'patience', 'batch_atoms'):
+        for name in ('fmax', 'max_steps', 'patience', 'batch_atoms', 'spread_every'):
             if getattr(self, name) <= 0:
                 raise ValueError(f'`{name}` is {getattr(self, name)}, it must be positive')
 

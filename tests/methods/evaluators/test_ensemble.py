@@ -71,6 +71,23 @@ def test_equal_members_have_no_spread_and_one_has_none_to_tell(generate_frames):
         Ensemble([])
 
 
+def test_the_mean_alone_gives_all_but_spreads(generate_frames):
+    """The mean of Lennard-Jones crystals that differ in ε is another one."""
+    frames = Frames.concatenate([generate_frames('Si4', 2), generate_frames('Si2', 3)])
+    members = [lennard_jones(epsilon) for epsilon in (0.4, 0.6)]
+    ensemble, apart = Ensemble(members, lennard_jones(0.5)), np.array([False, True, False, True, False])
+    expected = ensemble.evaluate(frames)
+    found = ensemble.evaluate_mean(frames, apart)
+    for name in ('energy', 'forces', 'stress'):
+        assert found.known(name) == pytest.approx(expected.known(name))
+    assert found.select(apart).equals(expected.select(apart))
+    assert np.isnan(found.energy_spread[~apart]).all()
+    assert np.isnan(found.forces_spread[~apart[found.frame_of_atom]]).all()
+    assert np.isnan(ensemble.evaluate_mean(frames, np.zeros(5, dtype=bool)).energy_spread).all()
+    assert Ensemble(members).evaluate_mean(frames, apart).equals(expected)
+    assert ensemble.evaluate_mean(frames, np.ones(5, dtype=bool)).equals(expected)
+
+
 def test_frame_that_one_member_cannot_do_fails_with_its_words():
     Moody.made = 0
     small, large = bulk('Si'), bulk('Si', cubic=True)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.lj import LennardJones
 
 from aiida_prospect.common.enums import Backend
 from aiida_prospect.common.frames import Frames
 from aiida_prospect.methods.evaluators.ase import AseEvaluator
 from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.evaluators.loading import load_ensemble
-from aiida_prospect.methods.evaluators.pod import PodEvaluator
+from aiida_prospect.methods.evaluators.pod import PodEvaluator, mean_of
 from aiida_prospect.methods.lammps_potentials import calculator
 from aiida_prospect.methods.model_errors import model_errors
 from aiida_prospect.methods.pod_equations import FrameEquations, equations
@@ -182,6 +183,21 @@ def test_members_that_see_other_frames_disagree_and_few_frames_do_not_blow_up(tm
     assert np.all(evaluated.energy_spread > 0)
     spread = np.std(unseen.energy_per_atom)
     assert np.sqrt(np.mean((evaluated.energy_per_atom - unseen.energy_per_atom) ** 2)) < spread
+
+
+def test_the_mean_of_models_with_one_descriptor_is_another_model(silicon):
+    model = PodModel.load(silicon)
+    others = [replace(model, coefficients=model.coefficients * factor) for factor in (0.9, 1.3)]
+    members = [PodEvaluator(it) for it in (model, *others)]
+    frames = rattled(bulk('Si', 'diamond', a=5.43), 4, noise=0.1, strain=0.05)
+    ensemble = Ensemble(members, mean_of(members))
+    expected, found = ensemble.evaluate(frames), ensemble.evaluate_mean(frames, np.zeros(4, dtype=bool))
+    for name in ('energy', 'forces', 'stress'):
+        assert found.known(name) == pytest.approx(expected.known(name), rel=1e-9, abs=1e-9)
+    other_repulsion = PodEvaluator(replace(model, repulsion=Repulsion(0.5, 0.7)))
+    assert mean_of([members[0], other_repulsion]) is None
+    assert mean_of([members[0], AseEvaluator(LennardJones)]) is None
+    assert mean_of(members[:1]) is None
 
 
 def test_labels_without_stress_are_enough(tmp_path):

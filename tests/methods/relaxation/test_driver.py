@@ -1,5 +1,7 @@
 """Tests of batched relaxations against ASE's and against laws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,6 +10,7 @@ from ase.filters import UnitCellFilter
 from ase.optimize import FIRE
 
 from aiida_prospect.common.frames import Frames
+from aiida_prospect.methods.evaluators.ensemble import Ensemble
 from aiida_prospect.methods.lammps_potentials import calculator as lammps
 from aiida_prospect.methods.relaxation.driver import CheckpointError, Relaxation
 from aiida_prospect.methods.relaxation.settings import RelaxSettings, Sanity, TrajectorySettings, Uncertainty
@@ -133,6 +136,55 @@ def test_disagreement_ends_a_relaxation_unless_allowed(aluminium, lennard_jones)
     assert np.all(generous.known('energy_spread') > 0)
     floored = relax(frames, ensemble, uncertainty=Uncertainty(ratio=0.0, floor=1e3), max_steps=400)
     assert floored.equals(generous)
+
+
+class Counting:
+    """A potential that counts the frames it is asked for."""
+
+    def __init__(self, potential):
+        self.potential, self.count = potential, 0
+
+    def evaluate(self, frames):
+        self.count += len(frames)
+        return self.potential.evaluate(frames)
+
+
+def with_mean(lennard_jones, *epsilons):
+    """Return an ensemble of Lennard-Jones crystals that differ in ε, with their mean, which is another one."""
+    *members, mean = lennard_jones(*((2.4, epsilon) for epsilon in (*epsilons, np.mean(epsilons)))).members
+    return Ensemble([Counting(member) for member in members], Counting(mean))
+
+
+def test_where_the_mean_is_a_potential_members_are_asked_now_and_then(aluminium, lennard_jones):
+    frames = aluminium(12)
+    ensemble = with_mean(lennard_jones, 0.3, 0.35)
+    apart = relax(frames, Ensemble(ensemble.members), uncertainty=None, max_steps=100)
+    for member in ensemble.members:
+        member.count = 0
+    relaxation = Relaxation(frames, ensemble, replace(PATIENT, uncertainty=None, max_steps=100))
+    together = relaxation.run()
+    assert together.known('status').tolist() == apart.known('status').tolist()
+    assert together.known('steps').tolist() == apart.known('steps').tolist()
+    converged = together.known('status') == 'converged'
+    assert converged.sum() >= 3
+    for name in ('energy', 'energy_spread', 'cells'):
+        assert together.known(name)[converged] == pytest.approx(apart.known(name)[converged], abs=1e-6)
+    assert np.isfinite(together.known('energy_spread')).all()
+    assert np.isfinite(together.known('forces_spread')).all()
+    asked = [member.count for member in (*ensemble.members, ensemble.mean)]
+    assert asked[0] == asked[1]
+    # A fifth of the steps, and where a relaxation may end.
+    assert 0.2 <= asked[0] / relaxation.counters['evaluations'] < 0.35
+    assert 0.7 <= asked[2] / relaxation.counters['evaluations'] < 1
+
+
+def test_with_a_mean_too_disagreement_ends_a_relaxation_and_the_path_is_kept(aluminium, lennard_jones):
+    limits = {'uncertainty': Uncertainty(ratio=0.4, floor=0.3), 'trajectory': TrajectorySettings(every=3)}
+    relaxation = Relaxation(aluminium(12), with_mean(lennard_jones, 0.1, 0.4), replace(PATIENT, **limits))
+    relaxed = relaxation.run()
+    assert 'uncertain' in relaxed.known('status')
+    assert np.isfinite(relaxed.known('energy_spread')).all()
+    assert np.isfinite(relaxation.trajectories().known('forces_spread')).all()
 
 
 def test_structure_that_is_given_up_comes_back_as_the_best_frame(aluminium, emt):
