@@ -57,7 +57,9 @@ clusters fall no further. What departs:
 Searches of commits before 84b4276 kept in the pool, in cycles without labels too, what the ensemble disagrees about.
 With fewer places for new crystals they looked longer for a lower minimum before they stopped. Searches of commits
 before d4872e6 relaxed at the end also labels that were a displaced copy of a lower finalist, and asked for no labels
-where the ensemble took the whole pool for unphysical (cycles without labels on Stillinger–Weber).
+where the ensemble took the whole pool for unphysical (cycles without labels on Stillinger–Weber). Searches of commits
+before 7834fb6 evaluated all members in each step of a relaxation, which takes longer and leads the same way; of a
+relaxation that does not converge another frame may be kept.
 
 SNAP and the force field of the searches, ML-POD, are both linear in many-body descriptors, which may flatter the
 searches on Si8 and Si16. Stillinger–Weber, EIM, BOP and Streitz–Mintmire (variable charges) are of other families.
