@@ -30,13 +30,14 @@ PARTS = {
     'relax_throughput': Part(
         'benchmarks.relax_throughput.smoke',
         larger=('rate_over_ase', 'relaxations_over_ase', 'share_of_limit'),
-        smaller=('evaluations_over_ase', 'ensemble_over_single'),
+        smaller=('evaluations_over_ase', 'ensemble_over_single', 'pod_ensemble_over_single'),
         words={
             'rate_over_ase': 'evaluations per second in a batch, over ASE one by one',
             'relaxations_over_ase': 'relaxations per second in a batch, over ASE one by one',
             'share_of_limit': 'evaluations per second in a relaxation, over the model alone',
             'evaluations_over_ase': 'evaluations of a relaxation, over those of FIRE of ASE',
             'ensemble_over_single': 'seconds per evaluation of four models, over one',
+            'pod_ensemble_over_single': 'the same for models of ML-POD',
         },
     ),
     'label_efficiency': Part(
