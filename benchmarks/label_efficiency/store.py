@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / 'results' / 'label_efficiency'
-LARGEST = 20_000
+LARGEST = 100_000
 
 
 @dataclass(frozen=True, order=True)
@@ -40,14 +40,14 @@ class Task:
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a result.
 
-    :raises ValueError: if it is larger than what a repository should hold many of.
+    :raises ValueError: if it is larger than what a repository should hold many of; it is kept beside its place.
     """
     text = dumps(content)
-    if len(text) > LARGEST:
-        raise ValueError(f'{path.name} would have {len(text)} bytes, at most {LARGEST} are allowed')
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
     part.write_text(text)
+    if len(text) > LARGEST:
+        raise ValueError(f'{path.name} has {len(text)} bytes, at most {LARGEST} are allowed: it stays in `{part}`')
     part.replace(path)
 
 
