@@ -26,7 +26,7 @@ of ASE. Rates are steps of a structure on the mean of all members of an ensemble
 cores, per second of the clock. One thread in each process. The machine was shared with other work, so rates differ from
 run to run more than their ratios do. "The model alone" evaluates all members, on crystals drawn evenly from all that a
 relaxation evaluates: they become denser in its course, and an evaluation dearer. The mean of models of ML-POD is one of
-them, and this package evaluates the members apart in every fifth step only, so there it can outrun "the model alone"."""
+them, and this package evaluates the members apart in every fifth step only: there it can outrun "the model alone"."""
 NAMES = {
     'ours': 'this package',
     'limit': 'the model alone, neighbours given',

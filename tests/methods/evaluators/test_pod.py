@@ -200,6 +200,13 @@ def test_the_mean_of_models_with_one_descriptor_is_another_model(silicon):
     assert mean_of(members[:1]) is None
 
 
+def test_an_ensemble_that_is_loaded_knows_the_mean_of_linear_members(silicon):
+    model = {'backend': Backend.POD, 'file': silicon.name, 'type_map': ['Si']}
+    other = {'backend': Backend.ASE, 'calculator': 'ase.calculators.emt:EMT'}
+    assert load_ensemble([model, model], silicon.parent).mean is not None
+    assert load_ensemble([model, other], silicon.parent).mean is None
+
+
 def test_labels_without_stress_are_enough(tmp_path):
     frames = rattled(bulk('Si', 'diamond', a=5.43), 20, noise=0.1, strain=0.05)
     frames = labelled(frames, 'Si_Zuo_JPCA2020').without('stress')
