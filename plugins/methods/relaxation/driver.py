@@ -25,6 +25,8 @@ from aiida_prospect.methods.relaxation.vectors import IntArray, Vectors, general
 
 # Evaluations that gave no energy; a counter beside those of what was done.
 FAILED_EVALUATIONS = 'failed_evaluations'
+# Settings with which another relaxation may go on.
+MAY_DIFFER = ('batch_atoms', 'spread_every')
 
 
 class CheckpointError(ValueError):
@@ -211,8 +213,8 @@ class Relaxation:
         }
 
     def fingerprint(self) -> str:
-        """Return a hash of what the result depends on, besides the potentials."""
-        settings = {key: value for key, value in asdict(self.settings).items() if key != 'batch_atoms'}
+        """Return a hash of what a relaxation must have in common with one that it continues, besides the potentials."""
+        settings = {key: value for key, value in asdict(self.settings).items() if key not in MAY_DIFFER}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name in ('numbers', 'offsets', 'positions', 'cells'):
             digest.update(self.initial.known(name).tobytes())

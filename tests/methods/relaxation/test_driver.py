@@ -277,6 +277,8 @@ def test_checkpoint_of_something_else_is_refused(aluminium, emt, tmp_path):
         with pytest.raises(CheckpointError, match='other'):
             Relaxation(frames, emt, settings).restore(tmp_path / 'checkpoint.npz')
 
+    Relaxation(aluminium(2), emt, replace(PATIENT, batch_atoms=1, spread_every=1)).restore(tmp_path / 'checkpoint.npz')
+
 
 def test_trajectories_are_thinned_and_end_where_the_relaxation_does(aluminium, emt):
     frames = aluminium(4)
